@@ -1,0 +1,156 @@
+"""The three records that flow through the kit, and how a file of them is read.
+
+Every stage talks to the next through JSON Lines, one object a line, UTF-8. Unknown keys are refused, so that a
+misspelt column is found where it is written and not three stages later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reward_plugins.errors import Refused
+
+
+class Record(BaseModel):
+    """A row of a stage's output. Extra keys are an error; `meta` is where a source keeps what is its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Question(Record):
+    """One finance question with its gold answer.
+
+    `context` is the report page, table or passage that the question is about ("" if none), tables as Markdown.
+    `gold` is a string as the source states it; `unit` the unit that a bare number is in ("%", "元", "million", "").
+    `meta` goes to `reward_plugins.verify(meta=...)` as it stands, so `exe_ans`, `scale`, `dataset`, ... live there;
+    the kit itself reads `meta["doc"]` (the document that a row comes from: a split never cuts through one),
+    `meta["kind"]`, `meta["level"]` and `meta["solution"]` (a worked solution, taken as teacher "reference").
+    """
+
+    id: str = Field(min_length=1)
+    source: str
+    split: str
+    lang: Literal["zh", "en"]
+    task: str
+    question: str = Field(min_length=1)
+    context: str = ""
+    gold: str
+    answer_type: str
+    unit: str = ""
+    choices: dict[str, str] | None = None
+    licence: str
+    meta: dict[str, Any] = Field(default_factory=dict)
+
+
+class Usage(Record):
+    """Tokens as the endpoint counted them; None where it did not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Trace(Record):
+    """One finished request to a teacher: an answer, or the reason why there is none.
+
+    `response` is the whole completion in the kit's form, `<think>...</think><answer>...</answer>`, whatever way the
+    endpoint returned its reasoning. `error` is None for an answer; otherwise a short reason ("http 400", "empty
+    choices", ...), and `response` is "". `usage` is what was paid.
+    """
+
+    id: str
+    question_id: str
+    teacher: str
+    sample: int = Field(ge=0)
+    reasoning: str = ""
+    answer: str = ""
+    response: str = ""
+    finish_reason: str = ""
+    usage: Usage = Usage()
+    latency_s: float = 0.0
+    prompt_sha256: str
+    error: str | None = None
+
+
+class RuleVerdict(Record):
+    """What `reward_plugins.verify` said of a trace, or "error" where the teacher gave nothing to judge."""
+
+    status: Literal["correct", "wrong", "no_answer", "undecided", "error"]
+    extracted: str = ""
+    reason: str = ""
+
+
+class Verdict(Record):
+    """Whether a trace is kept for training, and why."""
+
+    trace_id: str
+    rule: RuleVerdict
+    judge: dict[str, Any] | None = None
+    keep: bool
+    why: str
+
+
+R = TypeVar("R", bound=Record)
+
+
+def read_records(path: Path, kind: type[R], skip_bad: bool = False, bad: Counter[str] | None = None) -> Iterator[R]:
+    """Yield the records of a JSON Lines file.
+
+    A line that is no JSON object, or that breaks the record's contract, is refused by its number; with `skip_bad`
+    it is left out and counted by reason in `bad`. Raises `Refused` for a missing file, too.
+    """
+    if not path.is_file():
+        raise Refused(f"{path}: no such file")
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                yield kind.model_validate_json(line)
+            except ValidationError as error:
+                reason = _plain(error)
+                if not skip_bad:
+                    raise Refused(
+                        f"{path}, line {number}: {reason}; mend the line, or keep the good ones with --skip-bad"
+                    ) from None
+                if bad is not None:
+                    bad[reason.split(":")[0]] += 1
+
+
+def _plain(error: ValidationError) -> str:
+    """The first complaint of pydantic as one short phrase, without the offending text (it may be private)."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "json_invalid":
+        return "not a JSON object"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}"
+    if first["type"] == "missing":
+        return f"missing key {where!r}"
+    return f"bad value for {where or 'the line'}: {first['msg']}"
+
+
+def write_records(path: Path, records: Iterable[Record | dict[str, Any]]) -> int:
+    """Write JSON Lines so that the file is there whole or not at all; returns the number of lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    count = 0
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            for record in records:
+                row = record.model_dump() if isinstance(record, Record) else record
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                count += 1
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return count

@@ -1,0 +1,1 @@
+"""Is this finance answer right, and the rewards made of it."""
