@@ -32,7 +32,7 @@ def finance_accuracy(
         for completion, gold, question, meta in zip(completions, solution, questions, metas, strict=True)
     ]
     if log_metric is not None:
-        counts = Counter(states)
+        counts: Counter[str] = Counter(states)
         for state in STATES:
             log_metric(f"finance_accuracy/{state}", counts[state] / max(size, 1))
     return [None if state == "undecided" else float(state == "correct") for state in states]
