@@ -1,0 +1,75 @@
+"""The model under evaluation: an OpenAI-compatible server whose address is no part of the evaluation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import openai
+from evalscope.api.model import ModelOutput
+from evalscope.models.openai_compatible import OpenAICompatibleAPI
+
+
+class EndpointDown(RuntimeError):
+    """The endpoint failed so often in a row that it is not asked any more."""
+
+
+class EmptyChoices(ValueError):
+    """The server answered 200 and sent no choice."""
+
+
+class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
+    """EvalScope's OpenAI client without the SDK's hidden retries, which gives up on a server that only fails.
+
+    EvalScope takes an instance as a task's model and writes the class's name into the cache identity; given an
+    address it would write that, and a server on another port could not resume.
+    """
+
+    def __init__(self, model_id: str, api_url: str, api_key: str, patience: int, on_reply: Callable[[], None]) -> None:
+        """`patience`: after so many failed rows in a row, none answered between, the rest is not asked."""
+        # One attempt of EvalScope would otherwise be three requests of the SDK.
+        super().__init__(model_name=model_id, base_url=api_url, api_key=api_key, max_retries=0)
+        self._patience = patience
+        self._failed_in_a_row = 0
+        self._counting = threading.Lock()
+        self._on_reply = on_reply
+
+    def generate(self, *args: Any, **kwargs: Any) -> ModelOutput:
+        """One request with its retries; raises what the last attempt raised, or `EndpointDown`."""
+        try:
+            if self._failed_in_a_row >= self._patience:
+                raise EndpointDown
+            output = super().generate(*args, **kwargs)
+        except (openai.BadRequestError, openai.UnprocessableEntityError):
+            raise  # the server speaks of this prompt, so it is up
+        except Exception:
+            with self._counting:
+                self._failed_in_a_row += 1
+            raise
+        finally:
+            self._on_reply()
+        self._failed_in_a_row = 0
+        return output
+
+    def chat_choices_from_completion(self, completion: Any, tools: Any) -> Any:
+        """EvalScope's reading of the choices; no choice at all is a failed request, not an empty answer."""
+        if not completion.choices:
+            raise EmptyChoices("the server sent no choices")
+        return super().chat_choices_from_completion(completion, tools)
+
+
+def failure_cause(error: BaseException) -> str:
+    """A failed request in a few words that hold no text of the server's (it may quote the prompt)."""
+    match error:
+        case EndpointDown():
+            return "not asked: the endpoint kept failing"
+        case EmptyChoices():
+            return "empty choices"
+        case openai.APITimeoutError():
+            return "timed out"
+        case openai.APIConnectionError():
+            return "connection failed"
+        case openai.APIStatusError():
+            return f"http {error.status_code}"
+    return f"unreadable reply ({type(error).__name__})"

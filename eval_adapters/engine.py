@@ -1,0 +1,91 @@
+"""One EvalScope run, kept quiet: its log goes to its work directory, its bars nowhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from eval_adapters import register
+from eval_adapters.settings import EvalSettings, SetSpec
+
+PATIENCE = 20
+"""Rows that may fail one after another before the rest is left for a later run: enough for a server that restarts,
+few enough that a dead one costs minutes and not hours."""
+
+RETRY_WAIT_S = 2
+"""Seconds between the attempts for one row (EvalScope takes whole seconds, the same each time)."""
+
+
+def evaluate(
+    settings: EvalSettings,
+    test_set: SetSpec,
+    model_name: str,
+    model_id: str,
+    api_url: str,
+    api_key: str,
+    work_dir: Path,
+    review_again: bool,
+    on_reply: Callable[[], None],
+) -> None:
+    """Ask and score whatever `work_dir` does not hold yet; `review_again` scores stored completions anew.
+
+    `on_reply` is called once for each row that was asked, from worker threads. Failed rows are no exception: EvalScope
+    leaves them out of its files.
+    """
+    register()
+    from evalscope import TaskConfig, run_task
+
+    from eval_adapters.endpoint import Endpoint
+
+    sampling = settings.generation.model_dump(exclude_none=True)
+    if "stop" in sampling:
+        sampling["stop_seqs"] = sampling.pop("stop")
+    task = TaskConfig(
+        model=Endpoint(model_id, api_url, api_key, PATIENCE + settings.batch, on_reply),
+        model_id=model_name,
+        eval_type="openai_api",
+        datasets=[test_set.benchmark],
+        dataset_args={test_set.benchmark: {"local_path": str(test_set.path), "subset_list": [test_set.subset]}},
+        limit=test_set.limit,
+        generation_config={
+            **sampling,
+            "timeout": settings.timeout_s,
+            "retries": settings.attempts,
+            "retry_interval": RETRY_WAIT_S,
+        },
+        eval_batch_size=settings.batch,
+        seed=settings.seed,
+        ignore_errors=True,
+        work_dir=str(work_dir),
+        no_timestamp=True,
+        # Without a stored configuration there is nothing to resume, and EvalScope refuses to.
+        use_cache=str(work_dir) if (work_dir / "configs" / "task_config.yaml").is_file() else None,
+        rerun_review=review_again,
+    )
+    with _quiet():
+        run_task(task)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep EvalScope's console lines and bars to itself; its log file has them all."""
+    consoles = [h for h in logging.getLogger("evalscope").handlers if not isinstance(h, logging.FileHandler)]
+
+    def drop(record: logging.LogRecord) -> bool:
+        return False
+
+    for handler in consoles:  # by a filter, since EvalScope sets the level anew at the start of a task
+        handler.addFilter(drop)
+    try:
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stderr(nowhere),
+            contextlib.redirect_stdout(nowhere),
+        ):
+            yield
+    finally:
+        for handler in consoles:
+            handler.removeFilter(drop)

@@ -1,0 +1,182 @@
+"""One evaluation as it lies on disk, row by row: EvalScope's review file and the kit's `result.json` beside it.
+
+Counts and rates are always made from the reviews. EvalScope's own report rounds to four decimals and leaves failed
+rows out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval_adapters.rows import Asked
+from reward_plugins.errors import Refused
+
+RESULT = "result.json"
+STATES = ("correct", "wrong", "no_answer", "error")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One question and what became of it. `status` is one of `STATES`; `cause` says why there is no answer, or which
+    error; `completion` is the whole text, reasoning included; `latency_s` is in seconds."""
+
+    index: int
+    id: str
+    status: str
+    cause: str
+    well_formed: bool
+    extracted: str
+    reason: str
+    gold: str
+    question: str
+    prompt: str
+    completion: str
+    source: str
+    lang: str
+    task: str
+    kind: str
+    level: str
+    doc: str
+    answer_type: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    latency_s: float | None
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer is the gold one."""
+        return self.status == "correct"
+
+    @property
+    def rated(self) -> bool:
+        """Whether the row is in the denominator of every rate: errors are not, being ours and not the model's."""
+        return self.status != "error"
+
+
+def read_reviews(file: Path) -> list[Row]:
+    """The reviewed rows in the order of the test set; a missing file is no rows.
+
+    Of two reviews of one row the later one counts, and a torn line is passed over, as in EvalScope's own cache.
+    """
+    rows = {row.index: row for row in map(_row, json_lines(file))}
+    return [rows[index] for index in sorted(rows)]
+
+
+def read_result(folder: Path) -> tuple[dict[str, Any], list[Row]]:
+    """A finished evaluation: its `result.json`, and every row that was asked, those that failed included.
+
+    Raises:
+        Refused: there is no result, or its reviews are gone or were changed since.
+    """
+    file = folder / RESULT
+    if not file.is_file():
+        raise Refused(f"no evaluation at {folder}: it has no {RESULT}; run finr1 eval first")
+    result = json.loads(file.read_text(encoding="utf-8"))
+    reviews_file = folder / result["reviews"]
+    if (sha256(reviews_file) if reviews_file.is_file() else "") != result["reviews_sha256"]:
+        raise Refused(f"{reviews_file} is not what {file} was counted from; run finr1 eval again")
+    rows = [*read_reviews(reviews_file), *map(failed_row, result["failed"])]
+    return result, sorted(rows, key=lambda row: row.index)
+
+
+def json_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file, torn lines passed over; nothing for a missing file."""
+    if not file.is_file():
+        return
+    with file.open("rb") as lines:
+        for line in lines:
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                yield value
+
+
+def sha256(file: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _row(review: dict[str, Any]) -> Row:
+    score = review["sample_score"]["score"]
+    asked = review["sample_score"]["sample_metadata"]
+    noted = score["metadata"]
+    prompts = [message["content"] for message in review["messages"] if message["role"] == "user"]
+    return Row(
+        index=review["index"],
+        extracted=score["extracted_prediction"] or "",
+        reason=score["explanation"] or "",
+        completion=score["prediction"] or "",
+        gold=asked["gold"],
+        question=asked["question"],
+        prompt=prompts[-1] if prompts else "",
+        **{key: noted[key] for key in _NOTED},
+    )
+
+
+def failed_row(failure: dict[str, Any]) -> Row:
+    """A row that was asked and has no review, from `result.json`'s list of failures."""
+    asked = Asked.model_validate(failure["asked"])
+    return Row(
+        index=failure["index"],
+        **asked.labels,
+        status="error",
+        cause=failure["cause"],
+        question=asked.question,
+        gold=asked.gold,
+        prompt=asked.question,
+        well_formed=False,
+        extracted="",
+        reason="",
+        completion="",
+        finish_reason="",
+        prompt_tokens=None,
+        completion_tokens=None,
+        latency_s=None,
+    )
+
+
+_NOTED = (
+    *("id", "status", "cause", "well_formed", "source", "lang", "task", "kind", "level", "doc", "answer_type"),
+    *("finish_reason", "prompt_tokens", "completion_tokens", "latency_s"),
+)
+"""The keys of a review's score metadata that are columns of `Row`."""
+
+
+def count(rows: Iterable[Row]) -> dict[str, Any]:
+    """The rows by state, and the causes of no answer and of errors: `requested` is the sum of the four states."""
+    rows = list(rows)
+    states = Counter(row.status for row in rows)
+    return {
+        "requested": len(rows),
+        **{state: states[state] for state in STATES},
+        "well_formed": sum(row.rated and row.well_formed for row in rows),
+        "strict_correct": sum(row.correct and row.well_formed for row in rows),
+        "no_answer_by_cause": dict(Counter(row.cause for row in rows if row.status == "no_answer").most_common()),
+        "error_by_cause": dict(Counter(row.cause for row in rows if row.status == "error").most_common()),
+    }
+
+
+def rates(counts: dict[str, Any]) -> dict[str, float | None]:
+    """The headline rates of `count`, over correct + wrong + no answer; None where no row could be rated."""
+    rated = counts["correct"] + counts["wrong"] + counts["no_answer"]
+
+    def share(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    return {
+        "accuracy": share(counts["correct"], rated),
+        "strict_accuracy": share(counts["strict_correct"], rated),
+        "format_rate": share(counts["well_formed"], rated),
+        "no_answer_rate": share(counts["no_answer"], rated),
+        "error_rate": share(counts["error"], counts["requested"]),
+    }

@@ -1,0 +1,82 @@
+"""An OpenAI-compatible server on 127.0.0.1 that answers from a script, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Reply = dict[str, Any] | web.StreamResponse | float
+"""A chat completion's JSON, a whole HTTP response, or the seconds to hang."""
+
+
+def completion(text: str | None, finish: str = "stop", **message: Any) -> dict[str, Any]:
+    """A chat completion with one choice; `message` may add `reasoning_content`."""
+    return {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "mock",
+        "choices": [
+            {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text, **message}}
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": len((text or "").split()), "total_tokens": 9},
+    }
+
+
+@dataclass
+class MockServer:
+    """`reply` is called with the request's JSON; `requests` holds every one of them, in order of arrival."""
+
+    reply: Callable[[dict[str, Any]], Reply]
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def questions(self) -> list[str]:
+        """The last message of each request."""
+        return [request["messages"][-1]["content"] for request in self.requests]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One POST to /v1/chat/completions."""
+        body = await request.json()
+        self.requests.append(body)
+        self.headers.append(dict(request.headers))
+        answer = self.reply(body)
+        if isinstance(answer, float):
+            await asyncio.sleep(answer)
+            return web.json_response(completion("too late"))
+        return web.json_response(answer) if isinstance(answer, dict) else answer
+
+
+@contextmanager
+def serve(reply: Callable[[dict[str, Any]], Reply]) -> Iterator[MockServer]:
+    """A server on a free port for as long as the block runs."""
+    server = MockServer(reply)
+    loop = asyncio.new_event_loop()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+
+    async def start() -> None:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+
+    loop.run_until_complete(start())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
