@@ -13,7 +13,13 @@ from typing import Any
 from evalscope.api.benchmark import BenchmarkMeta, DefaultDataAdapter
 from evalscope.api.dataset import DatasetDict, Sample, build_dataset_from_records
 from evalscope.api.evaluator import TaskState
-from evalscope.api.messages import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
+from evalscope.api.messages import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    ContentText,
+)
 from evalscope.api.metric import AggScore, SampleScore, Score
 from evalscope.api.model import Model
 from evalscope.config import TaskConfig
@@ -26,8 +32,6 @@ from reward_plugins.errors import Refused
 
 _DATASET_ARGS = {"local_path", "dataset_id", "subset_list"}
 """The dataset_args with a meaning here. The export stage renders the prompts, so nothing about them can be set."""
-
-_MESSAGES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
 class ExportedTestSet(DefaultDataAdapter):  # type: ignore[misc]
@@ -86,7 +90,13 @@ class ExportedTestSet(DefaultDataAdapter):  # type: ignore[misc]
     def record_to_sample(self, record: dict[str, Any]) -> Sample:
         """A row as EvalScope's sample; the prompt goes out exactly as it stands."""
         row = ExportedRow.model_validate(record)
-        messages: list[ChatMessage] = [_MESSAGES[message.role](content=message.content) for message in row.prompt]
+        # As parts: EvalScope cuts a think block out of an assistant message that is a plain string.
+        messages: list[ChatMessage] = [
+            ChatMessageAssistant(content=[ContentText(text=message.content)])
+            if message.role == "assistant"
+            else (ChatMessageSystem if message.role == "system" else ChatMessageUser)(content=message.content)
+            for message in row.prompt
+        ]
         return Sample(input=messages, target=row.gold, metadata=row.model_dump(exclude={"prompt"}))
 
     def run_inference(self, model: Model, sample: Sample, output_dir: str, **more: Any) -> TaskState:
@@ -145,6 +155,7 @@ class ExportedTestSet(DefaultDataAdapter):  # type: ignore[misc]
 
 
 def _whole_completion(message: ChatMessage, cut: bool) -> str:
+    """The completion as the model wrote it, from our `Endpoint`; put together again from EvalScope's own clients."""
     if isinstance(message.content, str):
         return message.content
     reasoning = "".join(part.reasoning for part in message.content if part.type == "reasoning")

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import openai
+from evalscope.api.messages import ContentText
 from evalscope.api.model import ModelOutput
 from evalscope.models.openai_compatible import OpenAICompatibleAPI
+
+from eval_adapters.scoring import join_reasoning
 
 
 class EndpointDown(RuntimeError):
@@ -53,10 +56,20 @@ class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
         return output
 
     def chat_choices_from_completion(self, completion: Any, tools: Any) -> Any:
-        """EvalScope's reading of the choices; no choice at all is a failed request, not an empty answer."""
+        """EvalScope's reading of the choices, save two things.
+
+        No choice at all is a failed request, not an empty answer. And the text stays as the model wrote it: from a
+        plain string EvalScope cuts a think block, wherever it stands, and the form could not be judged any more.
+        """
         if not completion.choices:
             raise EmptyChoices("the server sent no choices")
-        return super().chat_choices_from_completion(completion, tools)
+        choices = super().chat_choices_from_completion(completion, tools)
+        for choice, sent in zip(choices, sorted(completion.choices, key=lambda sent: sent.index), strict=True):
+            reasoning = getattr(sent.message, "reasoning_content", None) or getattr(sent.message, "reasoning", None)
+            text = sent.message.refusal or sent.message.content or ""
+            whole = join_reasoning(reasoning or "", text, cut=choice.stop_reason == "max_tokens")
+            choice.message.content = [ContentText(text=whole)]
+        return choices
 
 
 def failure_cause(error: BaseException) -> str:
