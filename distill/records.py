@@ -6,10 +6,12 @@ misspelt column is found where it is written and not three stages later.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -105,22 +107,37 @@ def read_records(path: Path, kind: type[R], skip_bad: bool = False, bad: Counter
     A line that is no JSON object, or that breaks the record's contract, is refused by its number; with `skip_bad`
     it is left out and counted by reason in `bad`. Raises `Refused` for a missing file, too.
     """
+    for number, _, line in numbered_lines(path):
+        record = read_record(line, kind, f"{path}, line {number}", skip_bad, bad)
+        if record is not None:
+            yield record
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (number from 1, byte offset, line with its end) for each line that is not blank; `Refused` if no file."""
     if not path.is_file():
         raise Refused(f"{path}: no such file")
+    offset = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                yield kind.model_validate_json(line)
-            except ValidationError as error:
-                reason = _plain(error)
-                if not skip_bad:
-                    raise Refused(
-                        f"{path}, line {number}: {reason}; mend the line, or keep the good ones with --skip-bad"
-                    ) from None
-                if bad is not None:
-                    bad[reason.split(":")[0]] += 1
+            if not line.isspace():
+                yield number, offset, line
+            offset += len(line)
+
+
+def read_record(
+    line: bytes, kind: type[R], where: str, skip_bad: bool = False, bad: Counter[str] | None = None
+) -> R | None:
+    """One line as a record; None for a bad line that `skip_bad` leaves out. `where` names the line in `Refused`."""
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        reason = _plain(error)
+    if not skip_bad:
+        raise Refused(f"{where}: {reason}; mend the line, or keep the good ones with --skip-bad")
+    if bad is not None:
+        bad[reason.split(":")[0]] += 1
+    return None
 
 
 def _plain(error: ValidationError) -> str:
@@ -138,19 +155,40 @@ def _plain(error: ValidationError) -> str:
 
 def write_records(path: Path, records: Iterable[Record | dict[str, Any]]) -> int:
     """Write JSON Lines so that the file is there whole or not at all; returns the number of lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     count = 0
+    with written_whole(path) as part, part.open("w", encoding="utf-8") as out:
+        for record in records:
+            row = record.model_dump() if isinstance(record, Record) else record
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+        out.flush()
+        os.fsync(out.fileno())
+    return count
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; it takes the place of `path` once the block has ended well.
+
+    The block flushes and syncs what it writes. After an error nothing is left behind; a full disk is `Refused`.
+    """
+    part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8") as out:
-            for record in records:
-                row = record.model_dump() if isinstance(record, Record) else record
-                out.write(json.dumps(row, ensure_ascii=False) + "\n")
-                count += 1
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, path)
+        with full_disk_refused(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    return count
+
+
+@contextmanager
+def full_disk_refused(path: Path) -> Iterator[None]:
+    """Turn "no space left" and "quota exceeded" inside the block into `Refused`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Refused(f"{path}: the disk is full; free some space and run the same command again") from None

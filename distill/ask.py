@@ -1,0 +1,314 @@
+"""The stage `distill`: asks teachers about questions and journals what they answer.
+
+It can be stopped at any byte. Started again, it asks what is missing and nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+from rich.progress import Progress, TaskID
+
+from distill import manifest
+from distill.journal import Journal, trace_id
+from distill.progress import progress_bars
+from distill.prompts import Message, messages, prompt_sha256, read_prompt
+from distill.questions import located
+from distill.records import Question, Trace
+from distill.reply import Reply, completion
+from distill.stage import StageSettings
+from distill.teachers import Endpoint, Failure, Teacher
+from distill.throttle import Stop
+from reward_plugins.errors import Refused
+
+# An endpoint that has never answered and fails this often is set up wrongly: stop before it costs more.
+_FAILURES_BEFORE_ANY_ANSWER = 8
+# The same for one that did answer: so many failures in a row, and at least two for each request in flight, are an
+# outage and not bad luck. What is left waits for the next run.
+_FAILURES_IN_A_ROW = 32
+# How often the journal is put on the disk and the bars are drawn.
+_TICK_S = 1.0
+
+
+class Settings(StageSettings):
+    """`questions` -> `out`, a journal of traces, by `teachers`.
+
+    Errors are final, as answers are, until a run with `retry_errors` asks for them again.
+    """
+
+    questions: Path
+    out: Path
+    teachers: list[Teacher] = Field(min_length=1)
+    retry_errors: bool = False
+    skip_bad: bool = False
+
+    @model_validator(mode="after")
+    def _one_name_each(self) -> Settings:
+        twice = [name for name, count in Counter(teacher.name for teacher in self.teachers).items() if count > 1]
+        if twice:
+            raise ValueError(f"two teachers are called {twice[0]!r}; a trace tells its teacher by name")
+        return self
+
+    def inputs(self) -> list[Path]:
+        prompts = {teacher.system_prompt for teacher in self.teachers if teacher.system_prompt}
+        return [self.questions, *sorted(prompts)]
+
+    def manifest_path(self) -> Path:
+        return manifest.beside(self.out)
+
+    def identity(self) -> dict[str, Any]:
+        teachers = [teacher.identity() for teacher in self.teachers]
+        return {**self.model_dump(mode="json", exclude={"teachers", "retry_errors"}), "teachers": teachers}
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Ask what is missing; returns counts by teacher and the bad lines by reason.
+
+    Nothing is asked before all questions were read. Raises `Refused` for bad input and for an endpoint that does not
+    work; what was answered until then is in the journal.
+    """
+    stage = manifest.Run("distill", settings)
+    settings.manifest_path().unlink(missing_ok=True)
+    with Journal(settings.out, settings.retry_errors, settings.skip_bad) as journal:
+        plans, asked, bad = _plan(settings, journal)
+        counts = {"questions": asked, "bad_lines": dict(bad), "bad_traces": dict(journal.bad)}
+        with progress_bars() as bars:
+            asyncio.run(_ask_all(settings, plans, journal, bars))
+        spent = {plan.teacher.name: plan.counts(journal) for plan in plans}
+    summary = {**counts, "teachers": spent}
+    stage.done([settings.out], summary)
+    return summary
+
+
+@dataclass
+class Plan:
+    """What one teacher has still to be asked: the places of the questions, not the questions."""
+
+    teacher: Teacher
+    system: str
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    missing: int = 0
+    wanted: int = 0
+    without_solution: int = 0
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def requests_of(self, question: Question) -> Iterator[Request]:
+        """The requests of one question, finished or not."""
+        prompt = messages(question, self.system)
+        digest = prompt_sha256(prompt)
+        for sample in range(self.teacher.samples):
+            request_id = trace_id(question.id, self.teacher.name, sample, digest)
+            yield Request(request_id, question, sample, prompt, digest)
+
+    def pending(self, questions: Path, journal: Journal) -> Iterator[Request]:
+        """The requests to send, in the order of the questions."""
+        with questions.open("rb") as file:
+            for offset in self.offsets:
+                file.seek(offset)
+                for request in self.requests_of(Question.model_validate_json(file.readline())):
+                    if request.id not in journal:
+                        yield request
+
+    def counts(self, journal: Journal) -> dict[str, int]:
+        """What was wanted, what there is now, and what this run paid."""
+        name = self.teacher.name
+        return {
+            "wanted": self.wanted,
+            "answered": journal.answered[name],
+            "errors": journal.failed[name],
+            "without_solution": self.without_solution,
+            "requests": self.requests,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to one teacher, one time."""
+
+    id: str
+    question: Question
+    sample: int
+    prompt: list[Message]
+    prompt_sha256: str
+
+
+def _plan(settings: Settings, journal: Journal) -> tuple[list[Plan], int, Counter[str]]:
+    """Read and check all questions once and note which are not finished. Memory: 8 bytes for each of those."""
+    plans = [Plan(teacher, read_prompt(teacher.system_prompt)) for teacher in settings.teachers]
+    bad: Counter[str] = Counter()
+    count = 0
+    for offset, question in located(settings.questions, settings.skip_bad, bad):
+        count += 1
+        for plan in plans:
+            if plan.teacher.limit is not None and count > plan.teacher.limit:
+                continue
+            if plan.teacher.kind == "reference" and not question.meta.get("solution"):
+                plan.without_solution += 1
+                continue
+            plan.wanted += plan.teacher.samples
+            missing = sum(request.id not in journal for request in plan.requests_of(question))
+            if missing:
+                plan.offsets.append(offset)
+                plan.missing += missing
+    return plans, count, bad
+
+
+async def _ask_all(settings: Settings, plans: list[Plan], journal: Journal, bars: Progress) -> None:
+    """Run all teachers side by side; after the first error nothing new starts, and what is in flight may end."""
+    stop = Stop()
+    async with contextlib.AsyncExitStack() as open_lines:
+        workers: list[asyncio.Task[None]] = []
+        lines: list[tuple[Plan, TaskID, int]] = []
+        asking: list[Asking] = []
+        for plan in plans:
+            if plan.teacher.kind == "reference":
+                _copy_solutions(settings, plan, journal)
+        for plan in plans:
+            if plan.teacher.kind == "endpoint" and plan.offsets:
+                endpoint = await open_lines.enter_async_context(Endpoint(plan.teacher, stop))
+                asking.append(Asking(plan, endpoint, journal, plan.pending(settings.questions, journal)))
+                done = plan.wanted - plan.missing
+                bar = bars.add_task(plan.teacher.name, total=plan.wanted, completed=done, note="")
+                lines.append((plan, bar, done))
+        for each in asking:
+            for _ in range(min(each.plan.teacher.concurrency, each.plan.missing)):
+                workers.append(asyncio.create_task(each.work()))
+        if not workers:
+            return
+        ticker = asyncio.create_task(_tick(journal, bars, lines))
+        try:
+            _, running = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            if running:
+                stop.set()
+                await asyncio.wait(running)
+        finally:
+            ticker.cancel()
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(ticker, *workers, return_exceptions=True)
+        for worker in workers:
+            worker.result()
+        for each in asking:
+            each.finish()
+
+
+async def _tick(journal: Journal, bars: Progress, lines: list[tuple[Plan, TaskID, int]]) -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    while True:
+        await asyncio.sleep(_TICK_S)
+        await asyncio.to_thread(journal.sync)
+        for plan, bar, before in lines:
+            rate = plan.completion_tokens / (loop.time() - started)
+            bars.update(bar, completed=before + plan.requests, note=f"{rate:,.0f} tokens/s")
+
+
+def _copy_solutions(settings: Settings, plan: Plan, journal: Journal) -> None:
+    """The teacher "reference": the worked solution and the gold, without any request."""
+    for request in plan.pending(settings.questions, journal):
+        solution = str(request.question.meta["solution"])
+        gold = request.question.gold
+        journal.append(
+            Trace(
+                id=request.id,
+                question_id=request.question.id,
+                teacher=plan.teacher.name,
+                sample=request.sample,
+                reasoning=solution,
+                answer=gold,
+                response=completion(solution, gold),
+                finish_reason="stop",
+                prompt_sha256=request.prompt_sha256,
+            )
+        )
+        plan.requests += 1
+
+
+class Asking:
+    """One teacher at work: takes requests, journals outcomes, and stops when the endpoint does not work."""
+
+    def __init__(self, plan: Plan, endpoint: Endpoint, journal: Journal, pending: Iterator[Request]) -> None:
+        self.plan = plan
+        self._endpoint = endpoint
+        self._journal = journal
+        self._pending = pending
+        self._ever_answered = journal.answered[plan.teacher.name] > 0
+        self._held_back: list[tuple[Trace, Failure]] = []
+        self._in_a_row = 0
+
+    async def work(self) -> None:
+        """One of `concurrency` workers: they share one iterator, so nothing is queued and memory stays flat."""
+        for request in self._pending:
+            outcome = await self._endpoint.ask(request.prompt)
+            if outcome is None:
+                return
+            self._ended(request, *outcome)
+
+    def finish(self) -> None:
+        """After the last request: an endpoint that answered none is refused."""
+        if self._held_back:
+            self._refuse_endpoint()
+
+    def _ended(self, request: Request, outcome: Reply | Failure, latency_s: float) -> None:
+        trace = Trace(
+            id=request.id,
+            question_id=request.question.id,
+            teacher=self.plan.teacher.name,
+            sample=request.sample,
+            latency_s=round(latency_s, 3),
+            prompt_sha256=request.prompt_sha256,
+        )
+        self.plan.requests += 1
+        if isinstance(outcome, Failure):
+            self._failed(trace.model_copy(update={"error": outcome.reason}), outcome)
+            return
+        trace.reasoning, trace.answer, trace.response = outcome.reasoning, outcome.answer, outcome.response
+        trace.finish_reason, trace.usage = outcome.finish_reason, outcome.usage
+        self.plan.prompt_tokens += outcome.usage.prompt_tokens or 0
+        self.plan.completion_tokens += outcome.usage.completion_tokens or 0
+        self._in_a_row = 0
+        self._ever_answered = True
+        for held, _ in self._held_back:
+            self._journal.append(held)
+        self._held_back.clear()
+        self._journal.append(trace)
+
+    def _failed(self, trace: Trace, failure: Failure) -> None:
+        if not self._ever_answered:
+            # It may be the endpoint and not the questions: their errors are not final before it has answered once.
+            self._held_back.append((trace, failure))
+            if len(self._held_back) >= _FAILURES_BEFORE_ANY_ANSWER:
+                self._refuse_endpoint()
+            return
+        self._journal.append(trace)
+        if failure.blame == "request":
+            return
+        self._in_a_row += 1
+        if self._in_a_row >= max(_FAILURES_IN_A_ROW, 2 * self.plan.teacher.concurrency):
+            raise Refused(
+                f"teacher {self.plan.teacher.name!r}: {self._in_a_row} requests in a row failed, the last with "
+                f"{failure.reason!r}; run the same command again when {self._endpoint.url} works, with "
+                "retry_errors: true for the questions that failed"
+            )
+
+    def _refuse_endpoint(self) -> None:
+        reason, times = Counter(failure.reason for _, failure in self._held_back).most_common(1)[0]
+        detail = next((f.detail for _, f in self._held_back if f.reason == reason and f.detail), "")
+        said = f" ({detail})" if detail else ""
+        raise Refused(
+            f"teacher {self.plan.teacher.name!r}: {self._endpoint.url} has answered none of "
+            f"{len(self._held_back)} requests; {times} of them ended with {reason!r}{said}; "
+            "check base_url, model and the teacher's settings"
+        )

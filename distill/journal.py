@@ -1,0 +1,174 @@
+"""The journal: one line for each finished request, so that a killed run goes on where it stopped.
+
+A line is a `Trace`. It is handed to the kernel in one write as soon as the request has ended, so `kill -9` loses no
+finished request; `sync`, called about once a second, bounds what a power cut could lose. The first key of a line is
+the trace's id and the last is its error, so resuming reads both ends of a line and parses none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill.records import Trace, full_disk_refused, numbered_lines, read_record, written_whole
+from reward_plugins.errors import Refused
+
+_HEAD = b'{"id":"'
+_ANSWERED = b'"error":null}\n'
+# Enough of the prompt's hash to tell two prompts of one question apart: 64 bits.
+_PROMPT_DIGITS = 16
+
+
+def trace_id(question_id: str, teacher: str, sample: int, prompt_sha256: str) -> str:
+    """The identity of one request: a changed prompt is another request. Teacher names hold no "|"."""
+    return f"{question_id}|{teacher}|{sample}|{prompt_sha256[:_PROMPT_DIGITS]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a finished request stands in a journal. `slot` is the id without the prompt's hash."""
+
+    offset: int
+    id: str
+    answered: bool
+
+    @property
+    def slot(self) -> str:
+        return self.id.rpartition("|")[0]
+
+    @property
+    def teacher(self) -> str:
+        return self.id.rsplit("|", 3)[1]
+
+
+def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None) -> Iterator[Entry]:
+    """Yield an entry for each line of a journal, in the order in which the requests ended.
+
+    Lines as `Journal` writes them cost about a microsecond each; others (edited by hand) are parsed as a `Trace`, and
+    refused or left out as `read_record` does.
+    """
+    for number, offset, line in numbered_lines(path):
+        end = line.find(b'"', len(_HEAD))
+        head = line[len(_HEAD) : end]
+        if line.startswith(_HEAD) and line.endswith(b"}\n") and head.count(b"|") >= 3 and b"\\" not in head:
+            yield Entry(offset, head.decode(), line.endswith(_ANSWERED))
+            continue
+        trace = read_record(line, Trace, f"{path}, line {number}", skip_bad, bad)
+        if trace is not None:
+            yield Entry(offset, trace.id, trace.error is None)
+
+
+class Journal:
+    """An append-only journal, held by one process at a time.
+
+    Opening it heals a torn last line, then notes which requests have ended. An answer is final; an error is final,
+    too, unless `retry_errors`, which takes the errors out first. Memory: 8 bytes of hash for each request.
+    Raises `Refused` where another process holds the journal, for a broken line in its midst (see `read_record`), and
+    for a full disk.
+    """
+
+    def __init__(self, path: Path, retry_errors: bool = False, skip_bad: bool = False) -> None:
+        self.path = path
+        self.bad: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self._finished: set[int] = set()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = _open_locked(path)
+        try:
+            _heal(self._fd)
+            if retry_errors:
+                self._drop_errors(skip_bad)
+            for entry in entries(path, skip_bad, self.bad):
+                self._note(entry.id, entry.teacher, entry.answered)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self._end = os.lseek(self._fd, 0, os.SEEK_END)
+
+    def __contains__(self, request_id: str) -> bool:
+        return hash(request_id) in self._finished
+
+    def append(self, trace: Trace) -> None:
+        """Write one finished request. After a failed write nothing of the line is left."""
+        line = trace.model_dump_json().encode() + b"\n"
+        with full_disk_refused(self.path):
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(self._fd, line[written:])
+            except OSError:
+                os.ftruncate(self._fd, self._end)
+                raise
+        self._end += len(line)
+        self._note(trace.id, trace.teacher, trace.error is None)
+
+    def sync(self) -> None:
+        """Put on the disk what was appended; blocks, so an event loop calls it in a thread."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Sync and let go of the journal."""
+        with contextlib.suppress(OSError):  # nothing is lost that was not lost before
+            self.sync()
+        os.close(self._fd)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _note(self, request_id: str, teacher: str, answered: bool) -> None:
+        self._finished.add(hash(request_id))
+        (self.answered if answered else self.failed)[teacher] += 1
+
+    def _drop_errors(self, skip_bad: bool) -> None:
+        """Leave the answers only, so that a request never has two lines."""
+        kept = [entry.offset for entry in entries(self.path, skip_bad) if entry.answered]
+        with written_whole(self.path) as part, self.path.open("rb") as old, part.open("wb") as new:
+            for offset in kept:
+                old.seek(offset)
+                new.write(old.readline())
+            new.flush()
+            os.fsync(new.fileno())
+        os.close(self._fd)
+        self._fd = _open_locked(self.path)
+
+
+def _open_locked(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise Refused(
+            f"{path}: another run is writing to it; wait for that one, or give this one its own `out`"
+        ) from None
+    return fd
+
+
+def _heal(fd: int) -> None:
+    """Mend a last line that a kill cut short: end it where only its newline is missing, else take it out."""
+    size = os.lseek(fd, 0, os.SEEK_END)
+    start, block = size, 1 << 16
+    tail = b""
+    while start > 0 and b"\n" not in tail:
+        step = min(block, start)
+        start -= step
+        tail = os.pread(fd, step, start) + tail
+    torn = tail[tail.rfind(b"\n") + 1 :]
+    if not torn:
+        return
+    try:
+        json.loads(torn)
+    except ValueError:
+        os.ftruncate(fd, size - len(torn))
+    else:
+        os.write(fd, b"\n")

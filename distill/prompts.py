@@ -1,0 +1,57 @@
+"""What a model is shown: one rendering of a question for teachers, students, rollouts and benchmarks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TypedDict
+
+from distill.records import Question
+from reward_plugins.errors import Refused
+
+
+class Message(TypedDict):
+    """One chat message, as OpenAI-compatible endpoints and chat templates take it."""
+
+    role: str
+    content: str
+
+
+# The label that parts the question from a long page before it. Without a context there is nothing to part.
+_QUESTION_LABEL = {"en": "Question: ", "zh": "问题："}
+
+
+def user_message(question: Question) -> str:
+    """The user's turn: context, question, choices (one a line, "A. ..."), parted by blank lines."""
+    label = _QUESTION_LABEL[question.lang] if question.context else ""
+    parts = [question.context, label + question.question]
+    if question.choices:
+        parts.append("\n".join(f"{letter}. {text}" for letter, text in question.choices.items()))
+    return "\n\n".join(part.strip() for part in parts if part.strip())
+
+
+def messages(question: Question, system: str) -> list[Message]:
+    """The whole prompt: the system prompt (left out if "") and the user's turn."""
+    user: Message = {"role": "user", "content": user_message(question)}
+    return [{"role": "system", "content": system}, user] if system else [user]
+
+
+def read_prompt(path: Path | None) -> str:
+    """A prompt file without the white space around it; "" for None. Raises `Refused` if it is not there or empty."""
+    if path is None:
+        return ""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise Refused(f"{path}: no such prompt file; the kit's own are in recipes/prompts/") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{path}: the prompt is not UTF-8; save it as UTF-8") from None
+    if not text:
+        raise Refused(f"{path}: the prompt file is empty; leave the key out to send no system prompt")
+    return text
+
+
+def prompt_sha256(prompt: list[Message]) -> str:
+    """The sha256 of a prompt, 64 hexadecimal digits; part of a trace's identity."""
+    return hashlib.sha256(json.dumps(prompt, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""What an OpenAI-compatible endpoint answered, brought into the kit's one form of a completion."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from distill.records import Usage
+from reward_plugins.completion import completion_text, parse
+
+
+class Unusable(Exception):
+    """The endpoint said "200" and sent something that is no answer; the text is a short reason without content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer. `response` is the whole completion; `reasoning` and `answer` are its two parts without tags."""
+
+    reasoning: str
+    answer: str
+    response: str
+    finish_reason: str
+    usage: Usage
+
+
+def read_reply(body: bytes) -> Reply:
+    """Read the body of a chat completion.
+
+    Accepts reasoning in `reasoning_content` or `reasoning` (vLLM, DeepSeek, Ark, OpenRouter) or inline as `<think>`,
+    and content as a string or as a list of parts. An empty message is an answer that says nothing, not an error: the
+    model was asked and had its turn (a content filter, for one). Raises `Unusable`.
+    """
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        page = body[:256].lstrip().lower().startswith((b"<!doctype", b"<html"))
+        raise Unusable("an HTML page instead of JSON" if page else "not JSON") from None
+    if not isinstance(data, dict):
+        raise Unusable("JSON of another kind than a chat completion")
+    if data.get("error"):
+        raise Unusable("an error in a 200 answer")
+    choices = data.get("choices")
+    if not isinstance(choices, list):
+        raise Unusable("JSON of another kind than a chat completion")
+    if not choices:
+        raise Unusable("empty choices")
+    message = choices[0].get("message") if isinstance(choices[0], dict) else None
+    if not isinstance(message, dict) or not isinstance(message.get("content"), str | list | None):
+        raise Unusable("a choice without a message")
+    reasoning, answer, response = in_one_form(_clean(completion_text([message])))
+    return Reply(
+        reasoning, answer, response, _clean(str(choices[0].get("finish_reason") or "")), _usage(data.get("usage"))
+    )
+
+
+def in_one_form(text: str) -> tuple[str, str, str]:
+    """(reasoning, answer, response) of a completion.
+
+    With closed reasoning and without answer tags, what follows the reasoning is the answer, and is put into the tags
+    (models with reasoning of their own do not write them). Nothing else is added or mended: a completion that keeps
+    no form stays as it is, for the filter to see.
+    """
+    parsed = parse(text)
+    reasoning = parsed.reasoning.strip()
+    if parsed.blocks:
+        return reasoning, parsed.blocks[-1].strip(), text.strip()
+    answer = "" if parsed.cut_off else parsed.final.strip()
+    if reasoning and answer:
+        return reasoning, answer, completion(reasoning, answer)
+    return reasoning, answer, text.strip()
+
+
+def completion(reasoning: str, answer: str) -> str:
+    """The kit's form of a completion."""
+    return f"<think>{reasoning.strip()}</think><answer>{answer.strip()}</answer>"
+
+
+def _clean(text: str) -> str:
+    """The text without lone surrogates, which JSON can escape and UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _usage(raw: Any) -> Usage:
+    counts = raw if isinstance(raw, dict) else {}
+    return Usage(
+        prompt_tokens=_count(counts.get("prompt_tokens")), completion_tokens=_count(counts.get("completion_tokens"))
+    )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

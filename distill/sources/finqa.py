@@ -1,0 +1,124 @@
+"""The source `finqa`: questions on pages of US annual reports, from files in the official schema of FinQA.
+
+Format: a JSON list of rows with `id`, `filename`, `pre_text`, `post_text`, `table` and `qa` (`question`, `answer`,
+`exe_ans`, `program`), as published with the paper (Chen et al., EMNLP 2021).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from distill.records import Question
+from distill.sources import LeftOut
+from distill.sources.tables import markdown
+from reward_plugins.errors import Refused
+
+# Some answers end in a line break that was escaped once too often: a backslash (or several) and an n.
+_STRAY_BREAK = re.compile(r"(?:\\+n|\s)+$")
+_DIGIT = re.compile(r"\d")
+
+
+def read(path: Path, *, split: str, part: str | None = None) -> Iterator[Question | LeftOut]:
+    """The questions of one official file, or of those files of a folder whose name holds `part` (default: `split`).
+
+    The gold is `answer` where it is a number or yes/no, else `exe_ans`; both, and the program, stay in `meta`, since
+    they differ for about one row in ten and the check wants either. `meta["doc"]` is the report page.
+    Raises `Refused` for a path or a file that is not FinQA.
+    """
+    for file in _files(path, part or split):
+        for number, row in enumerate(_rows(file)):
+            yield _question(row, f"{file.name}[{number}]", split)
+
+
+def _files(path: Path, part: str) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise Refused(f"{path}: no such file or folder; give the path of FinQA's files, as from its home")
+    files = sorted(file for file in path.glob("*.json") if part in file.stem)
+    if not files:
+        there = ", ".join(sorted(file.name for file in path.glob("*.json"))) or "no .json file"
+        raise Refused(f"{path}: no file with {part!r} in its name ({there}); name a file as path, or give `part`")
+    return files
+
+
+def _rows(file: Path) -> list[Any]:
+    try:
+        rows = json.loads(file.read_bytes())
+    except ValueError:
+        raise Refused(f"{file}: not JSON; FinQA's files are JSON lists") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "qa" in row for row in rows):
+        raise Refused(f"{file}: not in FinQA's schema: a JSON list of rows with `qa`")
+    return rows
+
+
+def _question(row: dict[str, Any], where: str, split: str) -> Question | LeftOut:
+    qa = row["qa"]
+    name = str(row.get("id") or where)
+    if not isinstance(qa, dict) or not str(qa.get("question") or "").strip():
+        return LeftOut(name, "no question")
+    if not row.get("id") or not row.get("filename"):
+        return LeftOut(name, "no id or filename")
+    if not all(isinstance(row.get(key), list) for key in ("pre_text", "post_text", "table")):
+        return LeftOut(name, "no page")
+    answer = _STRAY_BREAK.sub("", str(qa.get("answer") or "")).strip()
+    exe_ans = qa.get("exe_ans")
+    gold = answer if _usable(answer) else _written(exe_ans)
+    if not gold:
+        return LeftOut(name, "no usable gold")
+    return Question(
+        id=f"finqa/{row['id']}",
+        source="finqa",
+        split=split,
+        lang="en",
+        task="calculation",
+        question=str(qa["question"]).strip(),
+        context=_page(row),
+        gold=gold,
+        answer_type=_answer_type(gold),
+        unit="%" if gold.endswith("%") else "",
+        licence="MIT",
+        meta={
+            "dataset": "finqa",
+            "doc": str(row["filename"]),
+            "answer": answer,
+            "exe_ans": exe_ans,
+            "program": str(qa.get("program") or ""),
+        },
+    )
+
+
+def _page(row: dict[str, Any]) -> str:
+    """The report page as running text, its table in the middle. Lines without a letter or digit are left-overs."""
+    before, after = (
+        "\n".join(line for line in map(str, row[key]) if any(character.isalnum() for character in line))
+        for key in ("pre_text", "post_text")
+    )
+    table = markdown([cells for cells in row["table"] if isinstance(cells, list)])
+    return "\n\n".join(part for part in (before, table, after) if part)
+
+
+def _usable(answer: str) -> bool:
+    return bool(_DIGIT.search(answer)) or answer.lower() in ("yes", "no")
+
+
+def _written(exe_ans: Any) -> str:
+    """`exe_ans` as a person writes it: a number without an idle ".0", or yes/no."""
+    if isinstance(exe_ans, str):
+        return exe_ans.strip() if _usable(exe_ans.strip()) else ""
+    if isinstance(exe_ans, int | float) and not isinstance(exe_ans, bool) and math.isfinite(exe_ans):
+        return str(int(exe_ans)) if exe_ans == int(exe_ans) else repr(float(exe_ans))
+    return ""
+
+
+def _answer_type(gold: str) -> str:
+    if gold.lower() in ("yes", "no"):
+        return "boolean"
+    if gold.endswith("%"):
+        return "percent"
+    return "money" if "$" in gold else "number"

@@ -1,0 +1,45 @@
+"""What the four stages have in common: settings that tell what a run reads and where it writes its manifest."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StageSettings(BaseModel):
+    """The settings of a stage. An unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @abstractmethod
+    def inputs(self) -> list[Path]:
+        """The files that the result depends on."""
+
+    @abstractmethod
+    def manifest_path(self) -> Path:
+        """Where the stage writes its manifest when it is done."""
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that the result depends on, as JSON values."""
+        return self.model_dump(mode="json")
+
+    def code(self) -> str:
+        """A hash of the kit's code that the result depends on; another one makes the stage run again."""
+        return code_sha256()
+
+
+@functools.cache
+def code_sha256() -> str:
+    """The hash of the code that the data depends on: a better check or generator makes the stages run again."""
+    digest = hashlib.sha256()
+    home = Path(__file__).resolve().parent
+    for package in (home, home.parent / "reward_plugins"):
+        for path in sorted(package.rglob("*.py")):
+            digest.update(path.relative_to(home.parent).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
