@@ -1,0 +1,127 @@
+"""What a report is made from: evaluations, training logs, manifests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eval_adapters.reviews import RESULT, Row, json_lines, read_result
+from reward_plugins.errors import Refused
+
+CURVES = {
+    "loss": "loss",
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "completions/mean_length": "length",
+    "frac_reward_zero_std": "zero_std",
+}
+"""The keys of a trainer's log that are drawn, and their names in the report."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One model on one set: its `result.json` and every row that was asked, errors included."""
+
+    model: str
+    test_set: str
+    result: dict[str, Any]
+    rows: list[Row]
+
+
+def read_evaluations(folders: list[Path]) -> list[Evaluation]:
+    """Every evaluation below the folders: the models and sets in the order of their recipe, recipes as given.
+
+    Raises:
+        Refused: a folder holds none, one model and set is there twice, or evaluations of one set cannot be compared
+            (other questions, or scored by other code).
+    """
+    found: dict[tuple[str, str], Evaluation] = {}
+    for folder in folders:
+        here = [Evaluation(result["model"], result["set"], result, rows) for result, rows in _results(folder)]
+        if not here:
+            raise Refused(f"no evaluation below {folder}: there is no {RESULT}; run finr1 eval first")
+        for evaluation in sorted(here, key=_recipe_order):
+            key = (evaluation.model, evaluation.test_set)
+            if key in found and found[key].result != evaluation.result:
+                raise Refused(
+                    f"{key[0]} on {key[1]} was evaluated twice below the folders given; name only one of them"
+                )
+            found[key] = evaluation
+    evaluations = list(found.values())
+    for evaluation in evaluations:
+        _refuse_unlike(next(other for other in evaluations if other.test_set == evaluation.test_set), evaluation)
+    return evaluations
+
+
+def _results(folder: Path) -> Iterator[tuple[dict[str, Any], list[Row]]]:
+    for file in sorted(folder.rglob(RESULT)):
+        head = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(head, dict) and "fingerprint" in head and "reviews" in head:
+            yield read_result(file.parent)
+
+
+def _recipe_order(evaluation: Evaluation) -> tuple[int, int]:
+    order = evaluation.result["order"]
+    return order["models"].index(evaluation.model), order["sets"].index(evaluation.test_set)
+
+
+def _refuse_unlike(one: Evaluation, other: Evaluation) -> None:
+    which = f"{one.model} and {other.model} on {one.test_set}"
+    if one.result["asking"]["set"] != other.result["asking"]["set"]:
+        raise Refused(f"{which}: they were asked different questions, so nothing can be compared; evaluate both again")
+    if one.result["scoring_sha256"] != other.result["scoring_sha256"]:
+        raise Refused(f"{which}: scored by different code; run finr1 eval again for both (it asks nothing anew)")
+
+
+def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """The (step, value) pairs of each known key in a training run's log, by the report's name for it.
+
+    Reads `trainer_state.json` of the folder or of its last checkpoint (transformers, TRL), else
+    `trainer_log.jsonl` (LLaMA-Factory).
+
+    Raises:
+        Refused: there is no log.
+    """
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for entry in _log(folder):
+        step = entry.get("step", entry.get("current_steps"))
+        for key, name in CURVES.items():
+            if isinstance(step, int | float) and isinstance(entry.get(key), int | float):
+                curves.setdefault(name, []).append((float(step), float(entry[key])))
+    if not curves:
+        raise Refused(f"{folder}: its training log has neither loss nor reward; see that the run trained a step")
+    return curves
+
+
+def _log(folder: Path) -> list[dict[str, Any]]:
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2] or 0))
+    for place in (folder, *reversed(checkpoints)):
+        file = place / "trainer_state.json"
+        if file.is_file():
+            return list(json.loads(file.read_text(encoding="utf-8"))["log_history"])
+    entries = list(json_lines(folder / "trainer_log.jsonl"))
+    if not entries:
+        raise Refused(f"no training log at {folder}: neither trainer_state.json nor trainer_log.jsonl")
+    return entries
+
+
+def read_manifest(file: Path) -> dict[str, Any]:
+    """A manifest, JSON or YAML.
+
+    Raises:
+        Refused: it is missing, or no mapping.
+    """
+    if not file.is_file():
+        raise Refused(f"no manifest at {file}")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        content = None
+    if not isinstance(content, dict):
+        raise Refused(f"{file} is no manifest: it holds no JSON or YAML mapping")
+    return content

@@ -1,0 +1,159 @@
+"""Lay a report out: `report.html`, `report.md`, `report_zh.md`, `report.json`, and a table for the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rich.table import Table
+
+from launch.report import words
+from launch.report.settings import ReportSettings
+
+HTML, MARKDOWN, MARKDOWN_ZH, JSON = "report.html", "report.md", "report_zh.md", "report.json"
+
+
+def run(settings: ReportSettings) -> dict[str, Any]:
+    """Write the report's four files into `settings.out`; returns what `report.json` holds.
+
+    Raises:
+        Refused: something that the settings name is missing or cannot be compared. Nothing is written then.
+    """
+    from launch.report.summary import summarise  # numpy and EvalScope's review files: not for `--help`
+
+    summary = summarise(settings)
+    pages = {
+        JSON: json.dumps(summary, ensure_ascii=False, indent=1) + "\n",
+        HTML: html(summary),
+        MARKDOWN: markdown(summary, "en"),
+        MARKDOWN_ZH: markdown(summary, "zh"),
+    }
+    settings.out.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        _write(settings.out / name, text)
+    return summary
+
+
+def html(summary: dict[str, Any]) -> str:
+    """One self-contained page in both languages; whatever came from a model or a data set is escaped."""
+    from launch.report import plots  # matplotlib
+
+    def both(key: str, **values: Any) -> Markup:
+        """A phrase in both languages, of which the page's style shows one."""
+        return pair(*(words.word(key, language, **values) for language in ("en", "zh")))
+
+    def pair(english: str, chinese: str) -> Markup:
+        return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(english, chinese)
+
+    name = summary["headline"]["set"]
+    models = list(summary["results"][name])
+    chart = plots.headline(models, summary["results"][name], summary["headline"]["differences"])
+    page = _environment(autoescape=True).get_template("report.html.j2")
+    return page.render(
+        summary=summary,
+        w=both,
+        pair=pair,
+        chart=Markup(chart),
+        curves={run: Markup(plots.curves(series)) for run, series in summary["curves"].items()},
+        colour={model: plots.colour(position) for position, model in enumerate(summary["models"])},
+        sentences=list(zip(words.steps(summary, "en"), words.steps(summary, "zh"), strict=True)),
+        headline=(words.headline(summary, "en"), words.headline(summary, "zh")),
+    )
+
+
+def markdown(summary: dict[str, Any], language: words.Language) -> str:
+    """The report's numbers for a README, in one language."""
+
+    def phrase(key: str, **values: Any) -> str:
+        return words.word(key, language, **values)
+
+    page = _environment(autoescape=False).get_template("report.md.j2")
+    return page.render(
+        summary=summary,
+        w=phrase,
+        language=language,
+        headline=words.headline(summary, language),
+        sentences=words.steps(summary, language),
+    )
+
+
+def terminal(summary: dict[str, Any]) -> Table:
+    """The results as a table: a line for each model and set, its difference from the base beside it."""
+    table = Table(title=words.headline(summary, "en"), title_justify="left", title_style="bold")
+    table.add_column("test set")
+    table.add_column("model")
+    for heading in (
+        "rows",
+        "accuracy",
+        "95% interval",
+        "strict",
+        "form",
+        "no answer",
+        "errors",
+        "against base, points",
+    ):
+        table.add_column(heading, justify="right", no_wrap=heading != "against base, points")
+    for name, results in summary["results"].items():
+        against = {d["to"]: d for d in summary["differences"][name] if d["from"] == summary["base"]}
+        for model, result in results.items():
+            table.add_row(name, model, *_cells(result), _against(against.get(model)))
+        table.add_section()
+    return table
+
+
+def _cells(result: dict[str, Any]) -> list[str]:
+    accuracy = result["accuracy"]
+    interval = f"{words.percent(accuracy['low'])} to {words.percent(accuracy['high'])}" if accuracy else "–"
+    return [
+        str(result["counts"]["requested"]),
+        _share(accuracy),
+        interval,
+        *(_share(result[rate]) for rate in ("strict_accuracy", "format_rate", "no_answer_rate")),
+        str(result["counts"]["error"]),
+    ]
+
+
+def _share(estimate: dict[str, Any] | None) -> str:
+    return words.percent(estimate["value"] if estimate else None)
+
+
+def _against(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "–"
+    interval = words.span(found["low"], found["high"], "en")
+    return f"{words.points(found['value'])} ({interval}), {words.word(found['verdict'], 'en')}"
+
+
+def _grouped(results: dict[str, Any], grouping: str) -> list[tuple[str, int, list[dict[str, Any] | None]]]:
+    """The lines of a table by one column: its value, the rows that have it, each model's accuracy on them."""
+    groups = [result["groups"][grouping] for result in results.values()]
+    return [
+        (value, max(group[value]["n"] for group in groups if value in group), [group.get(value) for group in groups])
+        for value in sorted({value for group in groups for value in group})
+    ]
+
+
+def _environment(autoescape: bool) -> Environment:
+
+    environment = Environment(
+        loader=PackageLoader("launch.report", "templates"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=words, grouped=_grouped)
+    return environment
+
+
+def _write(file: Path, text: str) -> None:
+    part = file.with_name(file.name + ".part")
+    with part.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(file)

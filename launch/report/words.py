@@ -1,0 +1,177 @@
+"""Every phrase of a report in both languages, and the sentences that are made of numbers."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Literal
+
+Language = Literal["en", "zh"]
+
+WORDS: dict[str, tuple[str, str]] = {
+    "accuracy": ("accuracy", "准确率"),
+    "accuracy_note": ("right answers, wherever the answer stands", "答案正确，不论写在何处"),
+    "strict_accuracy": ("strict accuracy", "严格准确率"),
+    "strict_note": ("right, and in the demanded form", "答案正确且格式符合要求"),
+    "format_rate": ("format kept", "格式正确率"),
+    "no_answer_rate": ("no answer", "无答案率"),
+    "error_rate": ("errors", "出错率"),
+    "model": ("model", "模型"),
+    "set": ("test set", "测试集"),
+    "rows": ("rows", "题数"),
+    "against_base": ("against {base}", "与 {base} 相比"),
+    "against_previous": ("against the one before", "与前一模型相比"),
+    "difference": ("difference, points", "差值（百分点）"),
+    "interval": ("95% interval", "95% 区间"),
+    "interval_of": ("95% interval: {method}", "95% 区间：{method}"),
+    "Wilson": ("Wilson", "Wilson 法"),
+    "bootstrap by document": ("bootstrap by document", "按文档自助法"),
+    "gained_lost": ("gained / lost rows", "转对 / 转错题数"),
+    "p": ("McNemar p", "McNemar p 值"),
+    "better": ("better", "变好"),
+    "worse": ("worse", "变差"),
+    "unclear": ("no clear difference", "无明确差别"),
+    "outcomes": ("What became of the questions", "各题结果"),
+    "correct": ("correct", "正确"),
+    "wrong": ("wrong", "错误"),
+    "no_answer": ("no answer", "无答案"),
+    "error": ("error", "出错"),
+    "causes": ("causes of no answer and of errors", "无答案与出错的原因"),
+    "by": ("Accuracy by {what}", "按{what}的准确率"),
+    "kind": ("kind", "题型"),
+    "lang": ("language", "语言"),
+    "level": ("level", "难度"),
+    "answer_type": ("answer type", "答案类型"),
+    "tokens": ("completion tokens, median", "生成词元数（中位）"),
+    "latency": ("seconds a row, median", "每题耗时（秒，中位）"),
+    "curves": ("Training", "训练过程"),
+    "examples": ("Worked examples", "示例"),
+    "right": ("right", "答对"),
+    "disagree": ("the models disagree", "模型答案不一致"),
+    "question": ("question", "题目"),
+    "prompt": ("the prompt as sent", "发送的提示词"),
+    "gold": ("gold", "标准答案"),
+    "extracted": ("answer found", "提取到的答案"),
+    "completion": ("completion", "模型输出"),
+    "others": ("the others", "其他模型"),
+    "disagreements": ("Where the models disagree", "模型不一致的题目"),
+    "shown_of": ("{shown} of {total} rows", "共 {total} 题，列出 {shown} 题"),
+    "ran": ("What was run", "运行信息"),
+    "started": ("started", "开始时间"),
+    "seconds": ("seconds", "用时（秒）"),
+    "sampling": ("sampling", "采样参数"),
+    "weights": ("weights", "权重"),
+    "data": ("data", "数据"),
+    "rules": ("scoring code", "评分代码"),
+    "versions": ("versions", "版本"),
+    "manifests": ("Manifests", "清单"),
+    "incomplete": (
+        "{model} on {set}: {error} of {requested} rows failed and are in no rate; run the evaluation again to ask them",
+        "{model} 在 {set} 上有 {error} / {requested} 题出错，未计入任何比率；再次运行评测即可补问",
+    ),
+    "method_note": (
+        "Rates are over correct, wrong and no-answer rows; errors (a request that failed) are counted apart. Intervals "
+        "are 95%: Wilson where each document gives one question, else a bootstrap over whole documents. Differences are "
+        "paired, on the rows that both models were rated on: bootstrap by document ({resamples} resamples, seed {seed}) "
+        "and McNemar's exact test. Better or worse is said only where the interval leaves out 0 and p < 0.05.",
+        "各比率的分母为正确、错误与无答案的题目之和；出错（请求失败）的题目单独计数。区间为 95%：每份文档只出一题时用 Wilson 法，"
+        "否则按整份文档自助抽样。差值为配对比较，只用两个模型都有评分的题目：按文档自助抽样（{resamples} 次，种子 {seed}）"
+        "和 McNemar 精确检验。仅当区间不含 0 且 p < 0.05 时才称变好或变差。",
+    ),
+    "made_by": ("made {made} by finr1-kit {kit}", "由 finr1-kit {kit} 于 {made} 生成"),
+}
+
+
+def word(key: str, language: Language, **values: Any) -> str:
+    """A phrase in a language, with values put in."""
+    return WORDS[key][("en", "zh").index(language)].format(**values)
+
+
+def percent(share: float | None) -> str:
+    """`0.415` as `41.5%`; a dash for nothing."""
+    return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def points(share: float) -> str:
+    """A difference of two shares in percentage points, with its sign."""
+    rounded = round(100 * share, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
+
+
+def p_value(p: float) -> str:
+    """`p < 0.001`, or `p = ` and three digits."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def span(low: float, high: float, language: Language) -> str:
+    """The interval of a difference in points."""
+    return f"{points(low)} {'to' if language == 'en' else '至'} {points(high)}"
+
+
+def headline(summary: dict[str, Any], language: Language) -> str:
+    """The answer in one sentence: the last model against the base, on the headline set."""
+    name = summary["headline"]["set"]
+    results = summary["results"][name]
+    last = list(results)[-1]
+    found = next(
+        (d for d in summary["headline"]["differences"] if (d["from"], d["to"]) == (next(iter(results)), last)), None
+    )
+    if found is None:
+        accuracy = results[last]["accuracy"]
+        if accuracy is None:
+            return f"{last} gave nothing to rate." if language == "en" else f"{last} 没有可评分的结果。"
+        if language == "en":
+            return (
+                f"{last} answers {percent(accuracy['value'])} of {accuracy['n']} questions correctly (95% interval "
+                f"{percent(accuracy['low'])} to {percent(accuracy['high'])}); there is no other model to compare it with."
+            )
+        return (
+            f"{last} 在 {accuracy['n']} 题中答对 {percent(accuracy['value'])}（95% 区间 {percent(accuracy['low'])} 至 "
+            f"{percent(accuracy['high'])}）；没有可比较的其他模型。"
+        )
+    before, after = percent(found["first"]), percent(found["second"])
+    verdict = found["verdict"]
+    interval = span(found["low"], found["high"], language)
+    if language == "en":
+        lead = {
+            "better": "Yes, it got better",
+            "worse": "No, it got worse",
+            "unclear": "That it got better cannot be shown",
+        }[verdict]
+        return (
+            f"{lead}: {last} answers {after} of {found['n']} held-out questions correctly, {found['from']} "
+            f"{before}. That is {points(found['value'])} points (95% interval {interval}, "
+            f"{p_value(found['p'])})."
+        )
+    lead = {"better": "是的，变好了", "worse": "没有，变差了", "unclear": "无法证明变好了"}[verdict]
+    return (
+        f"{lead}：在 {found['n']} 道留出题上，{last} 的准确率为 {after}，{found['from']} 为 {before}，"
+        f"相差 {points(found['value'])} 个百分点（95% 区间 {interval}，{p_value(found['p'])}）。"
+    )
+
+
+def steps(summary: dict[str, Any], language: Language) -> list[str]:
+    """One sentence for each step from a model to the next, where there are several."""
+    results = list(summary["results"][summary["headline"]["set"]])
+    if len(results) < 3:
+        return []
+    by_pair = {(d["from"], d["to"]): d for d in summary["headline"]["differences"]}
+    sentences: list[str] = []
+    for first, second in itertools.pairwise(results):
+        found = by_pair.get((first, second))
+        if found is None:
+            continue
+        change = f"{points(found['value'])}"
+        interval = span(found["low"], found["high"], language)
+        if language == "en":
+            verdict = {
+                "better": "a clear gain",
+                "worse": "a clear loss",
+                "unclear": "no clear difference: on these rows it may as well be chance",
+            }[found["verdict"]]
+            sentences.append(f"{first} → {second}: {change} points ({interval}), {verdict}.")
+        else:
+            verdict = {"better": "明确的提升", "worse": "明确的下降", "unclear": "无明确差别，可能只是偶然"}[
+                found["verdict"]
+            ]
+            sentences.append(f"{first} → {second}：{change} 个百分点（{interval}），{verdict}。")
+    return sentences
