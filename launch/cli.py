@@ -1,0 +1,250 @@
+"""The `finr1` command: one stage a command, one YAML a run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from launch import recipe
+from launch.engine import EngineFailed
+from launch.paths import home
+from reward_plugins.errors import Refused
+
+app = typer.Typer(
+    help="From finance questions to a reasoning model of your own, and the proof that it got better.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Recipe = Annotated[str, typer.Argument(help="The recipe: a YAML file that is one run.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; a dot goes one level down.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that cannot be read, and count them.")]
+
+
+@app.command()
+def prepare(path: Recipe, set_: Set = None) -> None:
+    """Turn sources into questions, split by document.
+
+    Example: finr1 prepare recipes/distill/quickstart_prepare.yaml
+    """
+    from launch.stages import run_prepare
+
+    _print(run_prepare(_absolute(path), overrides=set_))
+
+
+@app.command()
+def distill(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
+    """Ask teachers for reasoning traces; started again, it asks only what is missing.
+
+    Example: finr1 distill recipes/distill/quickstart_distill.yaml
+    """
+    from launch.stages import run_distill
+
+    _print(run_distill(_absolute(path), overrides=set_, skip_bad=skip_bad))
+
+
+@app.command()
+def screen(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
+    """Keep the traces whose answer is right and whose form is sound.
+
+    Example: finr1 screen recipes/distill/quickstart_screen.yaml
+    """
+    from launch.stages import run_screen
+
+    _print(run_screen(_absolute(path), overrides=set_, skip_bad=skip_bad))
+
+
+@app.command()
+def export(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
+    """Write the sets that LLaMA-Factory, GRPO and EvalScope read, with their manifest.
+
+    Example: finr1 export recipes/distill/quickstart_export.yaml
+    """
+    from launch.stages import run_export
+
+    _print(run_export(_absolute(path), overrides=set_, skip_bad=skip_bad))
+
+
+@app.command()
+def check(path: Recipe, set_: Set = None) -> None:
+    """Look a recipe over before it costs anything: keys, files, columns, batches, and the string the model sees.
+
+    Example: finr1 check recipes/sft/smollm2_135m_cpu.yaml
+    """
+    from launch.inspection import inspect_recipe
+
+    inspect_recipe(_absolute(path), set_ or [], Console())
+
+
+@app.command()
+def sft(path: Recipe, set_: Set = None) -> None:
+    """Fine-tune by LLaMA-Factory.
+
+    Example: finr1 sft recipes/sft/smollm2_135m_cpu.yaml
+    """
+    from launch.stages import run_sft
+
+    _print(run_sft(_absolute(path), overrides=set_))
+
+
+@app.command()
+def grpo(
+    path: Recipe,
+    set_: Set = None,
+    accelerate: Annotated[str | None, typer.Option(help="An accelerate configuration (default: ZeRO-3).")] = None,
+    processes: Annotated[int | None, typer.Option(help="Ranks (default: one a GPU, two on a CPU).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the resolved recipe and stop.")] = False,
+) -> None:
+    """Train by GRPO on TRL from an OpenR1 recipe.
+
+    Example: finr1 grpo recipes/grpo/smollm2_135m_cpu.yaml --accelerate recipes/accelerate/cpu_zero3.yaml --processes 2
+    """
+    from launch.stages import run_grpo
+
+    shape = _absolute(accelerate) if accelerate else None
+    _print(run_grpo(_absolute(path), overrides=set_, accelerate=shape, processes=processes, dry_run=dry_run))
+
+
+@app.command()
+def merge(path: Recipe, set_: Set = None) -> None:
+    """Merge a LoRA adapter into its base model.
+
+    Example: finr1 merge recipes/sft/merge_lora.yaml --set adapter_name_or_path=runs/my-lora
+    """
+    from launch.stages import run_merge
+
+    _print(run_merge(_absolute(path), overrides=set_))
+
+
+@app.command()
+def serve(path: Recipe, set_: Set = None) -> None:
+    """Serve a model behind the OpenAI protocol until Ctrl-C.
+
+    Example: finr1 serve recipes/serve/local.yaml --set model=runs/quickstart/grpo
+    """
+    from launch.server import ServeSettings, serving
+
+    settings = recipe.settings(ServeSettings, recipe.load(_absolute(path), set_ or []), path)
+    with serving(settings) as endpoint:
+        typer.echo(f"{endpoint.model_id} answers at {endpoint.url} (Ctrl-C stops it)")
+        try:
+            os.waitid(os.P_PID, endpoint.pid, os.WEXITED | os.WNOWAIT)
+        except KeyboardInterrupt:
+            return
+    raise EngineFailed(f"the server ended by itself; see {home() / settings.log}")
+
+
+@app.command("eval")
+def evaluate(
+    path: Recipe,
+    set_: Set = None,
+    serve_recipe: Annotated[str | None, typer.Option("--serve", help="How models given by path are served.")] = None,
+) -> None:
+    """Evaluate models on test sets by EvalScope.
+
+    Example: finr1 eval recipes/eval/quickstart.yaml
+    """
+    from launch.stages import run_eval
+
+    _print(run_eval(_absolute(path), overrides=set_, serve=serve_recipe))
+
+
+@app.command()
+def report(path: Recipe, set_: Set = None) -> None:
+    """Write the report: did it get better, and how sure are we?
+
+    Example: finr1 report recipes/eval/quickstart_report.yaml
+    """
+    from launch.stages import run_report
+
+    _show_report(run_report(_absolute(path), overrides=set_))
+
+
+@app.command()
+def run(path: Recipe, set_: Set = None) -> None:
+    """Run a whole pipeline; the same command goes on after any stop.
+
+    Example: finr1 run recipes/pipelines/quickstart.yaml
+    """
+    from launch.pipeline import run as run_pipeline
+    from launch.stages import STAGES
+
+    done = run_pipeline(_absolute(path), set_ or [], STAGES)
+    for name, summary in done.items():
+        if name.endswith("-report"):
+            _show_report(summary)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and lacks: Python, compiler, memory, disk, GPUs, stacks, ports.
+
+    Example: finr1 doctor
+    """
+    from launch.doctor import examine
+
+    if not examine(Console()):
+        raise typer.Exit(2)
+
+
+def main() -> None:
+    """The console script. Exit codes: 0 done, 1 an engine failed, 2 bad input or environment, 130 interrupted."""
+    try:
+        code = app(standalone_mode=False)
+    except Refused as refusal:
+        _end(2, str(refusal))
+    except EngineFailed as failure:
+        _end(1, str(failure))
+    except (KeyboardInterrupt, typer.Abort):
+        _end(130, "stopped; the same command goes on from here")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        _end(2, f"{error.strerror}: {error.filename or 'the output folder'}; nothing half-written was left")
+    except Exception as error:
+        # Click's own complaints (an unknown option, a missing argument) are bad input, too.
+        if not hasattr(error, "format_message"):
+            raise
+        _end(2, error.format_message())
+    else:
+        sys.exit(code or 0)
+
+
+def _end(code: int, sentence: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"finr1: {sentence}", markup=False, highlight=False)
+    sys.exit(code)
+
+
+def _absolute(path: str) -> str:
+    """The recipe as the user names it, before the command goes to the home folder, where recipes' paths start."""
+    found = recipe.find(path)
+    os.chdir(home())
+    return str(found)
+
+
+def _print(summary: dict[str, Any]) -> None:
+    typer.echo(json.dumps(summary, ensure_ascii=False, indent=1, default=str))
+
+
+def _show_report(summary: dict[str, Any]) -> None:
+    from launch.report import terminal
+
+    console = Console()
+    console.print(terminal(summary))
+    for name in ("report.html", "report.md"):
+        console.print(f"{Path(summary.get('out', '.')) / name}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

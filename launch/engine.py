@@ -1,0 +1,148 @@
+"""Run another stack's program: its output into a log, its end with ours, its failure in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from launch.paths import home
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_GRACE_S = 20.0
+"""Time between a polite and a forced end: a trainer closes its workers within a few seconds."""
+
+
+class EngineFailed(Exception):
+    """An engine ended with an error of its own; the message names its log and its last words (exit code 1)."""
+
+
+def run(words: Sequence[str | Path], *, name: str, log: Path, env: Mapping[str, str] | None = None) -> float:
+    """Run a program to its end and return the seconds it took.
+
+    Output goes to `log` (appended) and, where a person watches, to the terminal, progress bars included.
+
+    Raises:
+        EngineFailed: it ended with another exit code than 0.
+    """
+    begin = time.monotonic()
+    with started(words, name=name, log=log, env=env, watch=sys.stderr.isatty()) as process:
+        if process.stdout is not None:
+            with log.open("ab") as copy:
+                while chunk := process.stdout.read1(65536):  # type: ignore[attr-defined]
+                    copy.write(chunk)
+                    copy.flush()
+                    sys.stderr.buffer.write(chunk)
+                    sys.stderr.buffer.flush()
+        code = process.wait()
+    if code:
+        raise EngineFailed(f"{name} ended with exit code {code}: {last_words(log)} (all of it: {log})")
+    return time.monotonic() - begin
+
+
+@contextlib.contextmanager
+def started(
+    words: Sequence[str | Path],
+    *,
+    name: str,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    watch: bool = False,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program in a process group of its own, and end the whole group when the block is left.
+
+    If this process is killed outright, the kernel ends the program with it; what its children leave behind is
+    ended at the next start from the note beside the log.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    end_leftover(log)
+    note = log.with_suffix(".pid")
+    with log.open("ab") as out:
+        out.write(f"\n$ {' '.join(map(str, words))}\n".encode())
+        out.flush()
+        process = subprocess.Popen(
+            [str(word) for word in words],
+            cwd=home(),
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if watch else out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+    note.write_text(f"{process.pid} {_birth(process.pid)}\n", encoding="utf-8")
+    try:
+        yield process
+    finally:
+        _end_group(process.pid)
+        process.wait()
+        note.unlink(missing_ok=True)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends, however that ends (Linux)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def last_words(log: Path, lines: int = 3) -> str:
+    """The last lines of a log that say something, as one line; an exception's own line first."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 20_000))
+        text = file.read().decode("utf-8", "replace").replace("\r", "\n")
+    said = [line.strip() for line in text.splitlines() if line.strip()]
+    # `ValueError: ...` at the start of a line is where a traceback says what went wrong.
+    errors = [line for line in said if line.split(":")[0].endswith(("Error", "Exception", "Exit")) and ":" in line]
+    return " | ".join(errors[-1:] or said[-lines:])[:600]
+
+
+def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment of an engine: ours, with what speeds its start and steadies its output."""
+    env = dict(os.environ)
+    # Each engine imports thousands of modules at each start: let Python keep what it compiled.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env.pop("VIRTUAL_ENV", None)
+    return env | {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"} | dict(extra or {})
+
+
+def _birth(pid: int) -> str:
+    """The start time of a process, which tells it from a later one with the same number ("" if it is gone)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def end_leftover(log: Path) -> None:
+    """End what an earlier run with this log left behind when it was killed outright."""
+    note = log.with_suffix(".pid")
+    if not note.is_file():
+        return
+    pid, _, birth = note.read_text(encoding="utf-8").strip().partition(" ")
+    if pid.isdigit() and (not _birth(int(pid)) or _birth(int(pid)) == birth):
+        # Either the leader still runs, or it is gone and only its group can be left.
+        _end_group(int(pid))
+    note.unlink(missing_ok=True)
+
+
+def _end_group(group: int) -> None:
+    """SIGTERM, then SIGKILL, to each process of a group."""
+    for sign, patience in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(group, sign)
+        except (ProcessLookupError, PermissionError):
+            return
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-group, os.WNOHANG)
+            try:
+                os.killpg(group, 0)
+            except (ProcessLookupError, PermissionError):
+                return
+            time.sleep(0.05)

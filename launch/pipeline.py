@@ -1,0 +1,105 @@
+"""`finr1 run`: the stages of a pipeline, one after another, each by the command that also runs it alone.
+
+A stage that is done, with the same settings and inputs, does nothing, so the same command goes on after any stop.
+"""
+
+from __future__ import annotations
+
+import string
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console
+
+from launch import recipe
+from launch.paths import home
+from reward_plugins.errors import Refused
+
+
+class Stage(BaseModel):
+    """One step: the stage's command, its recipe (a file, or the settings themselves), and what to change in it."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    stage: str
+    recipe: str | dict[str, Any]
+    set: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Pipeline(BaseModel):
+    """A whole chain. `$name` in any value stands for a key of `variables`; `--set name=value` changes it there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    out: str
+    stages: list[Stage] = Field(min_length=1)
+    variables: dict[str, Any] = Field(default_factory=dict)
+
+
+def run(name: str, overrides: list[str], stages: dict[str, Callable[..., dict[str, Any]]]) -> dict[str, Any]:
+    """Run a pipeline; `stages` maps a stage's name to its function `(recipe_path, **options) -> summary`.
+
+    Raises:
+        Refused: an unknown stage or variable, before the first stage starts.
+    """
+    pipeline = recipe.settings(Pipeline, _with_variables(recipe.load(name), overrides, name), name)
+    out = home() / pipeline.out
+    plan = []
+    for number, stage in enumerate(pipeline.stages, 1):
+        if stage.stage not in stages:
+            raise Refused(f"{name}: no stage is called {stage.stage!r}{recipe.did_you_mean(stage.stage, stages)}")
+        whole = stage.recipe if isinstance(stage.recipe, dict) else recipe.load(stage.recipe)
+        plan.append((stage, out / "recipes" / f"{number:02d}-{stage.stage}.yaml", {**whole, **stage.set}))
+    console = Console(stderr=True)
+    summaries: dict[str, Any] = {}
+    for number, (stage, path, whole) in enumerate(plan, 1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
+        path.write_text(f"# finr1 {stage.stage} {path.relative_to(home())}\n{text}", encoding="utf-8")
+        console.rule(f"[bold]{number}/{len(plan)} {stage.stage}[/bold]  {path.relative_to(home())}", align="left")
+        begin = time.monotonic()
+        summaries[path.stem] = summary = stages[stage.stage](str(path), **stage.options)
+        console.print(f"{stage.stage}: {_brief(summary)}  [dim]{time.monotonic() - begin:.1f} s[/dim]", highlight=False)
+    return summaries
+
+
+def _with_variables(loaded: dict[str, Any], overrides: list[str], name: str) -> dict[str, Any]:
+    variables = dict(loaded.get("variables") or {})
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or key not in variables:
+            raise Refused(
+                f"{name}: --set {override!r} names no variable of this pipeline{recipe.did_you_mean(key, variables)}"
+            )
+        # A path is meant from where the user stands; the stages start in the home folder.
+        variables[key] = str(Path(value).resolve()) if value and Path(value).exists() else yaml.safe_load(value)
+    missing = [key for key, value in variables.items() if value is None]
+    if missing:
+        raise Refused(f"{name} needs --set {missing[0]}=...")
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: fill(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [fill(inner) for inner in value]
+        if isinstance(value, str) and "$" in value:
+            if value[1:] in variables and value[0] == "$":
+                return variables[value[1:]]  # alone, it keeps its type
+            try:
+                return string.Template(value).substitute(variables)
+            except (KeyError, ValueError) as error:
+                raise Refused(f"{name}: {value!r} names no variable ({error})") from None
+        return value
+
+    return {key: value if key == "variables" else fill(value) for key, value in loaded.items()} | {
+        "variables": variables
+    }
+
+
+def _brief(summary: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in summary.items() if isinstance(value, str | int | float))

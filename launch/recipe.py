@@ -1,0 +1,138 @@
+"""A recipe is one YAML file that is one run: how it is read, overridden, and refused before anything is loaded."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from launch.paths import KIT, home
+from reward_plugins.errors import Refused
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as `safe_load` reads it, but a key given twice is an error and `1e-5` is a number."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key, _ in node.value:
+        name = loader.construct_object(key)
+        if name in seen:
+            raise Refused(f"key {name!r} stands twice (line {key.start_mark.line + 1}); leave one")
+        seen.add(name)
+    return loader.construct_mapping(node, deep=True)
+
+
+# YAML 1.1 takes `1e-5` for a string, and a trainer would fail on it late; people mean a number.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def find(name: str | Path) -> Path:
+    """The file of a recipe: from where the user stands, from the home folder, or from the kit.
+
+    Raises:
+        Refused: it is in none of them.
+    """
+    for base in (Path.cwd(), home(), KIT):
+        path = base / name
+        if path.is_file():
+            return path.resolve()
+    shipped = [str(path.relative_to(KIT)) for path in sorted((KIT / "recipes").rglob("*.yaml"))]
+    raise Refused(f"no recipe at {name}{did_you_mean(str(name), shipped)}")
+
+
+def load(name: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Read a recipe and apply `key=value` overrides; a dot in a key goes one level down (`generation.max_tokens=64`).
+
+    Raises:
+        Refused: no such file, no YAML mapping, a key twice, or an override that is not `key=value`.
+    """
+    path = find(name)
+    try:
+        recipe = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise Refused(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except Refused as error:
+        raise Refused(f"{path}: {error}") from None
+    if not isinstance(recipe, dict):
+        raise Refused(f"{path} must be a YAML mapping of keys to values")
+    for override in overrides:
+        _override(recipe, override)
+    return recipe
+
+
+def settings(kind: type[S], recipe: dict[str, Any], where: str | Path = "the recipe") -> S:
+    """Turn a recipe into a stage's settings.
+
+    Raises:
+        Refused: an unknown key (with a suggestion), a missing one, or a value of the wrong type.
+    """
+    try:
+        return kind.model_validate(recipe)
+    except ValidationError as error:
+        # An unknown key first: it explains the "missing" one that it was meant to be.
+        first = min(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+        *parents, key = [str(part) for part in first["loc"]] or [""]
+        dotted = ".".join([*parents, key])
+        if first["type"] == "extra_forbidden":
+            known = _fields(kind, [part for part in parents if not part.isdigit()])
+            raise Refused(f"{where}: unknown key {dotted!r}{did_you_mean(key, known)}") from None
+        if first["type"] == "missing":
+            raise Refused(f"{where}: key {dotted!r} is missing") from None
+        raise Refused(f"{where}: {dotted}: {first['msg']} (got {first['input']!r})") from None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'x'?", or what there is when nothing is near; "" when there is nothing to say."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 40 else ""
+
+
+def _override(recipe: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        raise Refused(f"--set takes key=value, not {override!r}")
+    *parents, key = dotted.split(".")
+    place: Any = recipe
+    for parent in parents:
+        place = place[int(parent)] if isinstance(place, list) and parent.isdigit() else place.setdefault(parent, {})
+        if not isinstance(place, dict | list):
+            raise Refused(f"--set {dotted}: {parent!r} holds a value, not a mapping")
+    value = yaml.load(text, Loader=_Loader) if text else None  # noqa: S506 - a SafeLoader
+    if isinstance(place, list):
+        place[int(key)] = value
+    else:
+        place[key] = value
+
+
+def _fields(kind: type[BaseModel], parents: list[str]) -> list[str]:
+    """The keys that are known at a place inside nested settings; unions offer the keys of all their members."""
+    level: list[type[BaseModel]] = [kind]
+    for parent in parents:
+        level = [
+            inner
+            for model in level
+            if parent in model.model_fields
+            for inner in _models(model.model_fields[parent].annotation)
+        ] or level
+    return sorted({name for model in level for name in model.model_fields})
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]

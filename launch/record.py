@@ -1,0 +1,84 @@
+"""What an engine's run leaves beside its result: the recipe as it was run, versions, hashes, and when it is done."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict
+
+from distill.manifest import Run, is_current
+from distill.stage import StageSettings
+from launch import stacks
+from launch.paths import STACKS
+
+_WEIGHTS = ("*.safetensors", "adapter_config.json", "config.json", "tokenizer.json", "chat_template.jinja")
+
+
+class EngineRun(StageSettings):
+    """A stage whose work another stack does: the recipe it gets, the files it reads, the folder it fills."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    recipe: dict[str, Any]
+    reads: list[Path]
+    out: Path
+    stack: str
+
+    def inputs(self) -> list[Path]:
+        """Every file that the result depends on."""
+        return self.reads
+
+    def manifest_path(self) -> Path:
+        """`manifest.json` in the folder that the engine fills."""
+        return self.out / "manifest.json"
+
+    def identity(self) -> dict[str, Any]:
+        """The recipe and the pinned stack: a run with other versions is another run."""
+        return {"recipe": json.loads(json.dumps(self.recipe, default=str)), "stack": stacks.pins(self.stack).name}
+
+    def code(self) -> str:
+        """Training depends on its data and its rewards' names, not on the kit's code: a new kit trains nothing anew."""
+        return ""
+
+    def is_done(self) -> bool:
+        """Whether this very run ended well and its results still stand."""
+        return is_current(self.manifest_path(), self, self.inputs())
+
+    def finish(self, started: float, **more: Any) -> dict[str, Any]:
+        """Write the manifest; the last thing that a run does."""
+        outputs = [path for pattern in _WEIGHTS for path in sorted(self.out.glob(pattern))]
+        run = Run(self.out.name, self, started)
+        return run.done(outputs, {}, stack_versions=versions(self.stack), machine=machine(), **more)
+
+
+def weights(model: str) -> list[Path]:
+    """The files of a model folder that decide what it says (none for a hub id: its revision is in the recipe)."""
+    folder = Path(model)
+    return sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern)) if folder.is_dir() else []
+
+
+def versions(stack: str) -> dict[str, str]:
+    """The versions of the packages of a stack that matter to a result."""
+    site = next((STACKS / stack / "lib").glob("python3.*/site-packages"))
+    names = ("torch", "transformers", "llamafactory", "trl", "accelerate", "deepspeed", "peft", "vllm", "datasets")
+    found = {dist.metadata["Name"].lower(): dist.version for dist in importlib.metadata.distributions(path=[str(site)])}
+    return {name: found[name] for name in names if name in found}
+
+
+def machine() -> dict[str, Any]:
+    """What a timing depends on: processors, memory, GPUs."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    facts: dict[str, Any] = {"cpus": len(os.sched_getaffinity(0)), "memory_gib": round(memory / 2**30, 1)}
+    try:
+        query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        shown = subprocess.run(query, capture_output=True, text=True, timeout=10)
+        if shown.returncode == 0:
+            facts["gpus"] = shown.stdout.strip().splitlines()
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    return facts

@@ -1,0 +1,148 @@
+"""Each stage as one function: a recipe's path in, a summary out. The commands and the pipelines call the same ones."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from distill import ask, export, prepare, screen
+from distill.manifest import is_current, read
+from distill.stage import StageSettings
+from eval_adapters.run import plan, run_one
+from eval_adapters.settings import EvalSettings
+from launch import recipe, train
+from launch.server import ServeSettings, serving
+from reward_plugins.errors import Refused
+
+Summary = dict[str, Any]
+
+
+def run_prepare(name: str, *, overrides: list[str] | None = None) -> Summary:
+    """Questions from sources."""
+    settings = recipe.settings(prepare.Settings, recipe.load(name, overrides or []), name)
+    return _once(settings, lambda: prepare.run(settings))
+
+
+def run_distill(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
+    """Traces from teachers; a teacher with `serve` is served for as long as it is asked."""
+    asked = recipe.load(name, overrides or [])
+    asked["skip_bad"] = asked.get("skip_bad", False) or skip_bad
+    settings = recipe.settings(ask.Settings, asked, name)
+
+    def work() -> Summary:
+        with contextlib.ExitStack() as servers:
+            for teacher in settings.teachers:
+                if teacher.serve:
+                    served = recipe.settings(ServeSettings, recipe.load(teacher.serve), teacher.serve)
+                    endpoint = servers.enter_context(serving(served))
+                    teacher.base_url, teacher.model = endpoint.url, endpoint.model_id
+            return ask.run(settings)
+
+    return _once(settings, work)
+
+
+def run_screen(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
+    """Verdicts on traces."""
+    asked = recipe.load(name, overrides or [])
+    asked["skip_bad"] = asked.get("skip_bad", False) or skip_bad
+    settings = recipe.settings(screen.Settings, asked, name)
+    return _once(settings, lambda: screen.run(settings))
+
+
+def run_export(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
+    """Training and test sets, and their entry in `dataset_info.json`."""
+    asked = recipe.load(name, overrides or [])
+    asked["skip_bad"] = asked.get("skip_bad", False) or skip_bad
+    settings = recipe.settings(export.Settings, asked, name)
+    return _once(settings, lambda: export.run(settings))
+
+
+def run_sft(name: str, *, overrides: list[str] | None = None) -> Summary:
+    """Supervised fine-tuning by LLaMA-Factory."""
+    return train.sft(name, overrides or [])
+
+
+def run_grpo(
+    name: str,
+    *,
+    overrides: list[str] | None = None,
+    accelerate: str | None = None,
+    processes: int | None = None,
+    dry_run: bool = False,
+) -> Summary:
+    """Reinforcement learning by TRL's GRPO trainer."""
+    return train.grpo(name, overrides or [], accelerate, processes, dry_run)
+
+
+def run_merge(name: str, *, overrides: list[str] | None = None) -> Summary:
+    """An adapter merged into its base."""
+    return train.merge(name, overrides or [])
+
+
+def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None = None) -> Summary:
+    """Every model on every set; a model given by `path` is served for as long as it is asked.
+
+    `serve` is the serving recipe for such models (by default `recipes/serve/local.yaml`).
+
+    Raises:
+        Refused: after all models were tried, if one could not be evaluated.
+    """
+    settings = recipe.settings(EvalSettings, recipe.load(name, overrides or []), name)
+    accuracy: Summary = {}
+    troubles = []
+    for model in settings.models:
+        try:
+            with contextlib.ExitStack() as server_of_model:
+                place: tuple[str, ...] = ()
+                if model.path and "ask" in plan(settings, model).values():
+                    serving_recipe = recipe.load(serve or "recipes/serve/local.yaml")
+                    served = recipe.settings(ServeSettings, {**serving_recipe, "model": str(model.path)}, serve or "")
+                    endpoint = server_of_model.enter_context(serving(served))
+                    place = (endpoint.url, endpoint.model_id)
+                for label, result in run_one(settings, model, *place).items():
+                    accuracy[f"{model.name}/{label}"] = _headline(result)
+        except Refused as trouble:
+            troubles.append(f"{model.name}: {trouble}")
+    if troubles:
+        raise Refused("; ".join(troubles))
+    return accuracy
+
+
+def run_report(name: str, *, overrides: list[str] | None = None) -> Summary:
+    """The report on one or several evaluations."""
+    from launch.report import ReportSettings, run
+
+    return run(recipe.settings(ReportSettings, recipe.load(name, overrides or []), name))
+
+
+STAGES: dict[str, Callable[..., Summary]] = {
+    "prepare": run_prepare,
+    "distill": run_distill,
+    "screen": run_screen,
+    "export": run_export,
+    "sft": run_sft,
+    "grpo": run_grpo,
+    "merge": run_merge,
+    "eval": run_eval,
+    "report": run_report,
+}
+"""What a pipeline's `stage` may be."""
+
+
+def _once(settings: StageSettings, work: Callable[[], Summary]) -> Summary:
+    """Do a data stage, unless it was done with these settings and inputs."""
+    inputs = settings.inputs()
+    for path in inputs:
+        if not Path(path).exists():
+            raise Refused(f"{path}: no such file")
+    if is_current(settings.manifest_path(), settings, inputs):
+        done = read(settings.manifest_path()) or {}
+        return {"done": "already", **done.get("counts", {})}
+    return {"done": "now", **work()}
+
+
+def _headline(result: dict[str, Any]) -> str:
+    counts = result.get("counts", {})
+    return f"{counts.get('correct', 0)}/{counts.get('requested', 0)}"

@@ -1,0 +1,153 @@
+"""SFT by LLaMA-Factory, GRPO by TRL, and the merge of adapters: one recipe, one engine, one run folder each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from launch import check, engine, models, recipe, stacks
+from launch.paths import KIT, home
+from launch.record import EngineRun, machine, weights
+from launch.server import has_gpu
+from reward_plugins.errors import Refused
+
+
+def sft(name: str, overrides: list[str]) -> dict[str, Any]:
+    """Run a LLaMA-Factory recipe, as `llamafactory-cli train` would, with its check before and its manifest after.
+
+    A run that was stopped goes on from its last checkpoint; one that is done is not repeated.
+    """
+    asked = recipe.load(name, overrides)
+    check.sft_keys(asked, name)
+    model = models.resolve(asked["model_name_or_path"], home())
+    registry, sets = check.sft_data(asked)
+    out = home() / asked["output_dir"]
+    run = EngineRun(recipe=asked, reads=[*sets, *weights(model)], out=out, stack="sft")
+    if run.is_done():
+        return {"done": "already", "out": str(out)}
+    check.templates_agree(check.Trained(model, str(asked["template"]), sets))
+    given = {**asked, "model_name_or_path": model, "dataset_dir": str(registry.parent), "output_dir": str(out)}
+    # The folder is ours and may hold a log already; LLaMA-Factory would refuse it. Nothing is lost: weights that a
+    # finished run left were either current (see above) or made from other inputs.
+    given["overwrite_output_dir"] = True
+    if latest := _latest_checkpoint(out):
+        given.setdefault("resume_from_checkpoint", str(latest))
+    resolved = _write_recipe(out, given)
+    env = _engine_env(model)
+    started = time.time()
+    seconds = engine.run(
+        [stacks.program("sft", "llamafactory-cli"), "train", resolved], name="LLaMA-Factory", log=_log(out), env=env
+    )
+    if Path(model).is_dir():
+        models.keep_tokenizer(Path(model), out)
+    run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): _rows(path) for path in sets})
+    return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
+
+
+def grpo(
+    name: str, overrides: list[str], accelerate: str | None, processes: int | None, dry_run: bool
+) -> dict[str, Any]:
+    """Run an OpenR1 recipe by `accelerate launch launch/grpo.py`.
+
+    `accelerate` is a configuration file (by default ZeRO-3, on the GPUs that are here or on the CPU); `processes` how
+    many ranks there are (by default one per GPU, two on a CPU).
+    """
+    asked = recipe.load(name, overrides)
+    translated = check.grpo_keys(asked, name)
+    model = models.resolve(translated.trl.get("model_name_or_path", ""), home())
+    sets = check.grpo_data(translated)
+    ranks = processes or (_gpus() if has_gpu() else 2)
+    shape = recipe.find(accelerate or f"recipes/accelerate/{'zero3' if has_gpu() else 'cpu_zero3'}.yaml")
+    check.grpo_batch(translated, ranks)
+    out = home() / translated.trl["output_dir"]
+    identity = {**asked, "_accelerate": recipe.load(shape), "_processes": ranks}
+    run = EngineRun(recipe=identity, reads=[*sets, *weights(model)], out=out, stack="rl")
+    if run.is_done() and not dry_run:
+        return {"done": "already", "out": str(out)}
+    resolved = _write_recipe(out, {**asked, "model_name_or_path": model, "output_dir": str(out)})
+    words: list[str | Path] = [
+        stacks.program("rl", "accelerate"),
+        "launch",
+        "--config_file",
+        shape,
+        "--num_processes",
+        str(ranks),
+    ]
+    words += [KIT / "launch" / "grpo.py", "--config", resolved, *(["--dry-run"] if dry_run else [])]
+    started = time.time()
+    # One thread a rank on a shared CPU: more of them wait for each other.
+    threads = {} if has_gpu() else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))}
+    seconds = engine.run(words, name="GRPO", log=_log(out), env=_engine_env(model) | threads)
+    if not dry_run:
+        run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): _rows(path) for path in sets})
+    return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
+
+
+def merge(name: str, overrides: list[str]) -> dict[str, Any]:
+    """Merge an adapter into its base model by `llamafactory-cli export`, with the base model's own tokenizer."""
+    asked = recipe.load(name, overrides)
+    for key in ("model_name_or_path", "adapter_name_or_path", "template", "export_dir"):
+        if key not in asked:
+            raise Refused(f"{name}: key {key!r} is missing")
+    if asked.get("quantization_bit") or asked.get("export_quantization_bit"):
+        raise Refused(f"{name}: an adapter cannot be merged into quantised weights; leave quantisation out")
+    model = models.resolve(asked["model_name_or_path"], home())
+    adapter = models.resolve(asked["adapter_name_or_path"], home())
+    out = home() / asked["export_dir"]
+    run = EngineRun(recipe=asked, reads=[*weights(model), *weights(adapter)], out=out, stack="sft")
+    if run.is_done():
+        return {"done": "already", "out": str(out)}
+    given = {**asked, "model_name_or_path": model, "adapter_name_or_path": adapter, "export_dir": str(out)}
+    resolved = _write_recipe(out, given)
+    started = time.time()
+    program = stacks.program("sft", "llamafactory-cli")
+    seconds = engine.run([program, "export", resolved], name="LLaMA-Factory", log=_log(out), env=_engine_env(model))
+    if Path(model).is_dir():
+        models.keep_tokenizer(Path(model), out)
+    run.finish(started, engine_seconds=round(seconds, 1))
+    return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
+
+
+def _engine_env(model: str) -> dict[str, str]:
+    """A local model needs no hub, and must not wait for one."""
+    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "warning"} if Path(model).is_dir() else {}
+
+
+def _write_recipe(out: Path, given: dict[str, Any]) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(out).free
+    if free < _LEAST_FREE:
+        raise Refused(
+            f"{out} has {free / 2**30:.1f} GiB left; a run needs {_LEAST_FREE / 2**30:.0f} GiB to save itself"
+        )
+    path = out / "recipe.yaml"
+    path.write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+_LEAST_FREE = 2 * 2**30
+"""The smallest model's weights and optimiser state, twice over."""
+
+
+def _log(out: Path) -> Path:
+    return out / "engine.log"
+
+
+def _latest_checkpoint(out: Path) -> Path | None:
+    """The newest checkpoint that was written whole (the trainer writes its state file last)."""
+    found = [path for path in out.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _gpus() -> int:
+    return len(machine().get("gpus", [])) or 1
+
+
+def _rows(path: Path) -> int:
+    with path.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())
