@@ -24,7 +24,11 @@ class Message(BaseModel):
 
 
 class Asked(BaseModel):
-    """The fields of a test question that scoring and the report need; the export stage has checked the others."""
+    """The fields of a test question that scoring and the report need; the export stage has checked the others.
+
+    `meta` goes to `reward_plugins.verify(meta=...)` as it stands: the export stage puts the same mapping into it that
+    the screen and the rewards get.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -35,8 +39,6 @@ class Asked(BaseModel):
     question: str = Field(min_length=1)
     gold: str
     answer_type: str
-    unit: str = ""
-    choices: dict[str, str] | None = None
     meta: dict[str, Any] = Field(default_factory=dict)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from eval_adapters.rows import Asked
 from reward_plugins import verify
@@ -76,18 +76,10 @@ def score(response: str, stop_reason: str, row: Asked) -> Outcome:
     cut = stop_reason == "max_tokens"
     if cut and (parsed.cut_off or parsed.unclosed or not parsed.blocks):
         return Outcome("no_answer", CUT, well_formed)
-    verdict = verify(response, row.gold, question=row.question, meta=verifier_meta(row))
+    verdict = verify(response, row.gold, question=row.question, meta=row.meta)
     if verdict.status == "undecided":
         return Outcome("error", "the rule cannot decide", well_formed, verdict.extracted, verdict.reason)
     if verdict.status == "no_answer":
         cause = EMPTY if not response.strip() else IN_REASONING if parsed.cut_off else NO_FINAL
         return Outcome("no_answer", cause, well_formed, verdict.extracted, verdict.reason)
     return Outcome(verdict.status, "", well_formed, verdict.extracted, verdict.reason)
-
-
-def verifier_meta(row: Asked) -> dict[str, Any]:
-    """What the verifier is told of a gold: the row's own columns, and the source's `meta`, which prevails."""
-    told: dict[str, Any] = {"answer_type": row.answer_type, "unit": row.unit}
-    if row.choices:
-        told["choices"] = row.choices
-    return {**told, **row.meta}

@@ -55,6 +55,7 @@ def html(summary: dict[str, Any]) -> str:
     page = _environment(autoescape=True).get_template("report.html.j2")
     return page.render(
         summary=summary,
+        versions=sorted({f"{name} {known}" for e in summary["evaluations"] for name, known in e["versions"].items()}),
         w=both,
         pair=pair,
         chart=Markup(chart),
@@ -82,50 +83,42 @@ def markdown(summary: dict[str, Any], language: words.Language) -> str:
 
 
 def terminal(summary: dict[str, Any]) -> Table:
-    """The results as a table: a line for each model and set, its difference from the base beside it."""
-    table = Table(title=words.headline(summary, "en"), title_justify="left", title_style="bold")
-    table.add_column("test set")
-    table.add_column("model")
-    for heading in (
-        "rows",
-        "accuracy",
-        "95% interval",
-        "strict",
-        "form",
-        "no answer",
-        "errors",
-        "against base, points",
-    ):
-        table.add_column(heading, justify="right", no_wrap=heading != "against base, points")
+    """The results as a table that fits 80 columns: a line for each model, a section for each test set."""
+    sentences = [words.headline(summary, "en"), *words.steps(summary, "en")]
+    table = Table(title="\n".join(sentences), title_justify="left", title_style="", show_edge=False, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for heading in ("right, 95%", "form", "no answer", "errors", f"against {summary['base']}"):
+        table.add_column(heading, justify="right")
     for name, results in summary["results"].items():
         against = {d["to"]: d for d in summary["differences"][name] if d["from"] == summary["base"]}
+        table.add_row(f"[dim]{name} ({summary['sets'][name]['rows']})[/dim]")
         for model, result in results.items():
-            table.add_row(name, model, *_cells(result), _against(against.get(model)))
+            accuracy = result["accuracy"]
+            table.add_row(
+                model,
+                f"{_share(accuracy)} [dim]{_ends(accuracy)}[/dim]" if accuracy else "–",
+                _share(result["format_rate"]),
+                _share(result["no_answer_rate"]),
+                str(result["counts"]["error"]),
+                _against(against.get(model)),
+            )
         table.add_section()
     return table
-
-
-def _cells(result: dict[str, Any]) -> list[str]:
-    accuracy = result["accuracy"]
-    interval = f"{words.percent(accuracy['low'])} to {words.percent(accuracy['high'])}" if accuracy else "–"
-    return [
-        str(result["counts"]["requested"]),
-        _share(accuracy),
-        interval,
-        *(_share(result[rate]) for rate in ("strict_accuracy", "format_rate", "no_answer_rate")),
-        str(result["counts"]["error"]),
-    ]
 
 
 def _share(estimate: dict[str, Any] | None) -> str:
     return words.percent(estimate["value"] if estimate else None)
 
 
+def _ends(estimate: dict[str, Any]) -> str:
+    return f"{100 * estimate['low']:.0f} to {100 * estimate['high']:.0f}"
+
+
 def _against(found: dict[str, Any] | None) -> str:
     if found is None:
         return "–"
-    interval = words.span(found["low"], found["high"], "en")
-    return f"{words.points(found['value'])} ({interval}), {words.word(found['verdict'], 'en')}"
+    style = {"better": "green", "worse": "red", "unclear": "dim"}[found["verdict"]]
+    return f"[{style}]{words.points(found['value'])}[/{style}] [dim]{_ends(found)}[/dim]"
 
 
 def _grouped(results: dict[str, Any], grouping: str) -> list[tuple[str, int, list[dict[str, Any] | None]]]:

@@ -138,13 +138,13 @@ def headline(summary: dict[str, Any], language: Language) -> str:
             "unclear": "That it got better cannot be shown",
         }[verdict]
         return (
-            f"{lead}: {last} answers {after} of {found['n']} held-out questions correctly, {found['from']} "
+            f"{lead}: {last} answers {after} of {found['n']} test questions correctly, {found['from']} "
             f"{before}. That is {points(found['value'])} points (95% interval {interval}, "
             f"{p_value(found['p'])})."
         )
     lead = {"better": "是的，变好了", "worse": "没有，变差了", "unclear": "无法证明变好了"}[verdict]
     return (
-        f"{lead}：在 {found['n']} 道留出题上，{last} 的准确率为 {after}，{found['from']} 为 {before}，"
+        f"{lead}：在 {found['n']} 道测试题上，{last} 的准确率为 {after}，{found['from']} 为 {before}，"
         f"相差 {points(found['value'])} 个百分点（95% 区间 {interval}，{p_value(found['p'])}）。"
     )
 
