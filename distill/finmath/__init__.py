@@ -9,7 +9,17 @@ Adding a kind is adding such a function.
 """
 
 from distill.finmath import (  # noqa: F401  (importing a field registers its kinds)
+    banking,
+    bonds,
+    dupont,
+    growth,
+    judgement,
+    loans,
+    per_share,
+    portfolio,
     reporting,
+    units,
+    valuation,
 )
 from distill.finmath.generation import LANGUAGES, LEVELS, SPLITS, VERSION, generate, split_of
 from distill.finmath.kinds import KINDS, Kind

@@ -125,6 +125,11 @@ def num(value: int | Fraction) -> Term:
     return Term(exact, exact, fixed(exact, decimals_of(exact)), _SUM if exact < 0 else _ATOM)
 
 
+def cents(value: Fraction) -> Term:
+    """A number with at most two decimals, as prices are quoted."""
+    return num(rounded(value, 2))
+
+
 def total(terms: list[Term]) -> Term:
     """The sum of one or more terms, written out."""
     result = terms[0]

@@ -43,7 +43,7 @@ class Problem:
 class Draft:
     """What a kind draws its numbers from and writes its working on.
 
-    Numbers that make the problem what it is come from `whole`, `amount`, `pick` and `split` and are noted in
+    Numbers that make the problem what it is come from `whole`, `amount`, `rate`, `series`, `pick` and `split` and are noted in
     `figures`, by which the generator tells problems apart. `noise` and `vary` are for what does not change the
     answer: decoy rows, names, the order of columns.
     """
@@ -68,6 +68,17 @@ class Draft:
     def amount(self, low: int, high: int, places: int) -> Term:
         """A number from `low` to `high` with at most `places` decimals."""
         return num(self.whole(low * 10**places, high * 10**places).value / 10**places)
+
+    def rate(self, low: int, high: int, step: int = 1) -> Term:
+        """A rate as a share of one, drawn in basis points: `rate(250, 250)` is 0.025."""
+        return num(self.whole(low, high, step).value / 10_000)
+
+    def series(self, low: int, high: int, years: int, step: int = 1) -> list[Term]:
+        """One line over several years, latest first: the figures stay within 15% of their neighbours."""
+        line = [self.whole(low, high, step)]
+        while len(line) < years:
+            line.append(num(line[-1].value * self.whole(85, 115).value // (100 * step) * step))
+        return line
 
     def pick(self, *options: T) -> T:
         """One of the options."""
@@ -132,10 +143,20 @@ class Draft:
         name = scale.says(self.lang)
         return self.t(f"${digits} {name}".rstrip(), f"{digits}{name}元")
 
+    def shares(self, count: Term, scale: Scale) -> str:
+        """A number of shares: "80 million shares", "80亿股"."""
+        return self.t(f"{self.digits(count)} {scale.name.en} shares", f"{self.digits(count)}{scale.name.zh}股")
+
     def digits(self, amount: Term, places: int | None = None) -> str:
         """A number as running text has it, with commas between thousands in English."""
-        needed = decimals_of(amount.value) if places is None else places
-        return fixed(amount.value, needed, group=self.lang == "en")
+        needed = decimals_of(amount.value)
+        if places is not None and places < needed:
+            raise ValueError(f"{amount} does not fit into {places} decimals")
+        return fixed(amount.value, needed if places is None else places, group=self.lang == "en")
+
+    def price(self, amount: Term) -> str:
+        """A price or figure per share in running text, with its cents."""
+        return self.money(amount, places=2)
 
     def unit_of_money(self, scale: Scale) -> str:
         """The unit as the head of a table names it: "$ million", "百万元"."""
@@ -145,6 +166,10 @@ class Draft:
         """A Markdown table under a title. In English a negative number stands in parentheses, as in accounts."""
         lines = [title, "", _row(head), _row(["---", *["---:"] * (len(head) - 1)])]
         return "\n".join(lines + [_row(self._cells(row)) for row in rows])
+
+    def listing(self, title: str, rows: Sequence[tuple[str, str]]) -> str:
+        """A table of single facts, each with its unit in the cell."""
+        return self.table(title, [self.t("Item", "项目"), self.t("Value", "数值")], rows)
 
     # Working and answer
 
@@ -221,9 +246,13 @@ class Draft:
         return int(self._random.random() * bound)
 
 
-def as_percent(term: Term, places: int = 2) -> str:
-    """A share as a percentage in running text, without trailing zeros: "7.5%"."""
-    return plain(rounded(term.value * 100, places)) + "%"
+def as_percent(term: Term, places: int | None = None) -> str:
+    """A share as a percentage, "7.5%"; with exactly `places` decimals in a column of rates, "7.50%"."""
+    share = term.value * 100
+    needed = decimals_of(share)
+    if places is not None and places < needed:
+        raise ValueError(f"{term} does not fit into {places} decimals of a percent")
+    return fixed(share, needed if places is None else places) + "%"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from distill.finmath.draft import Cell, Draft, Problem
 from distill.finmath.wording import BILLIONS, DECREASE, EMPTY, LOSS, SHORT, Form, Scale, Text, percent, points
 
 # Amounts that divide in the head.
-ROUND = (20, 40, 50, 60, 80, 100, 120, 150, 200, 250, 300, 400, 500, 600, 800, 1000)
+ROUND = (20, 40, 50, 60, 80, 100, 120, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500, 2000)
 
 # Statements of account come in millions in English, in 百万元 (banks) or 万元 (most companies) in Chinese.
 COMPANY_ACCOUNTS = Scale(Text("million", "万"), (6, 4))
@@ -42,7 +42,7 @@ class Line:
 class Ratio:
     """`top` divided by `bottom`.
 
-    `easy` is the range of level-1 results and its step, in percent (150 for 1.5 times); `usual` that of the other
+    `easy` is the range of level-1 results and its step, in per mille (1500 for 1.5 times); `usual` that of the other
     levels, in basis points; `size` the range of the bottom line. Each decoy is a row with its size in percent of
     the bottom line. `stock` says that both lines are balances at the year end,
     `large_top` that the top line, not the bottom, takes the larger unit at level 3.
@@ -73,10 +73,10 @@ def ratio(d: Draft, who: str, spec: Ratio) -> Problem:
 
 
 def friendly(d: Draft, low: int, high: int, step: int = 1) -> tuple[Term, Term]:
-    """Two whole numbers whose quotient is a round share between `low` and `high` percent."""
+    """Two whole numbers whose quotient is a round share between `low` and `high` per mille."""
     share = int(d.whole(low, high, step).value)
-    bottom = d.pick(*(amount for amount in ROUND if amount * share % 100 == 0))
-    return num(bottom * share // 100), num(bottom)
+    bottom = d.pick(*(amount for amount in ROUND if amount * share % 1000 == 0))
+    return num(bottom * share // 1000), num(bottom)
 
 
 def _in_a_sentence(d: Draft, who: str, spec: Ratio) -> Problem:

@@ -41,7 +41,7 @@ def net_margin(d: Draft) -> Problem:
             ),
         ),
         bottom=Line(REVENUE),
-        easy=(1, 40, 1),
+        easy=(10, 400, 10),
         usual=(300, 2_500) if d.level == 2 else (-1_500, 2_500),
         decoys=((Text("dividends paid", "派发股利"), 2), (CAPEX, 6), (Text("inventories", "存货"), 12)),
     )
@@ -62,7 +62,7 @@ def gross_margin(d: Draft) -> Problem:
             ),
         ),
         bottom=Line(REVENUE),
-        easy=(10, 70, 1),
+        easy=(100, 700, 10),
         usual=(1_500, 6_500),
         decoys=(
             (Text("selling expenses", "销售费用"), 6),
@@ -91,7 +91,7 @@ def current_ratio(d: Draft) -> Problem:
         Text("current ratio", "流动比率"),
         top=Line(Text("current assets", "流动资产"), parts=assets),
         bottom=Line(Text("current liabilities", "流动负债"), parts=debts),
-        easy=(50, 400, 10),
+        easy=(500, 4_000, 100),
         usual=(6_000, 32_000),
         decoys=(
             (Text("long-term loans", "长期借款"), 50),
@@ -113,7 +113,7 @@ def debt_ratio(d: Draft) -> Problem:
         Text("debt-to-assets ratio", "资产负债率"),
         top=Line(Text("total liabilities", "负债总额"), parts=parts),
         bottom=Line(TOTAL_ASSETS),
-        easy=(10, 90, 1),
+        easy=(100, 900, 10),
         usual=(2_000, 8_800),
         decoys=(
             (Text("current assets", "流动资产"), 40),
@@ -133,7 +133,7 @@ def inventory_turnover(d: Draft) -> Problem:
         Text("inventory turnover", "存货周转率"),
         top=Line(COST_OF_SALES),
         bottom=Line(Text("inventory", "存货") if d.level > 1 else Text("average inventory", "平均存货"), average=True),
-        easy=(200, 1_200, 50),
+        easy=(2_000, 12_000, 500),
         usual=(20_000, 120_000),
         decoys=((REVENUE, 1_300), (Text("trade payables", "应付账款"), 60), (NET_PROFIT, 50)),
         size=(500, 9_000),
@@ -195,7 +195,7 @@ def interest_cover(d: Draft) -> Problem:
     """Earnings before interest and tax over interest expense; at level 3 the year before is asked."""
     who, name = d.company(), d.t("Interest cover", "利息保障倍数")
     if d.level == 1:
-        ebit, interest = friendly(d, 150, 1_200, 50)
+        ebit, interest = friendly(d, 1_500, 12_000, 500)
         question = d.t(
             f"{who} reports EBIT of {d.money(ebit, SHORT)} and interest expense of {d.money(interest, SHORT)}. "
             "What is its interest cover?",
@@ -204,9 +204,9 @@ def interest_cover(d: Draft) -> Problem:
         return d.answer(question, name, ebit / interest, multiple(1))
     years = [year := d.year(), year - 1][: d.level - 1]
     lowest = 300 if d.level == 2 else -2_000
-    profits, taxes, interests = (
-        [d.whole(low, high) for _ in years] for low, high in ((lowest, 6_000), (60, 900), (120, 900))
-    )
+    # Profits are drawn year by year, so that a loss may stand beside a profit.
+    profits = [d.whole(lowest, 6_000) for _ in years]
+    taxes, interests = d.series(60, 900, len(years)), d.series(120, 900, len(years))
     rows: list[list[Cell]] = [
         [d.t("Net profit (loss)", "净利润（亏损为负）"), *profits],
         [d.t("Income tax expense", "所得税费用"), *taxes],
@@ -241,8 +241,9 @@ def free_cash_flow(d: Draft) -> Problem:
         return d.answer(question, name, cash - spent, money(0, SHORT))
     years = [year := d.year(), year - 1][: d.level - 1]
     lowest = 400 if d.level == 2 else -800
-    profits, charges, working, spending = (
-        [d.whole(low, high) for _ in years] for low, high in ((lowest, 4_000), (150, 1_500), (40, 900), (100, 3_000))
+    profits = [d.whole(lowest, 4_000) for _ in years]
+    charges, working, spending = (
+        d.series(low, high, len(years)) for low, high in ((150, 1_500), (40, 900), (100, 3_000))
     )
     rows: list[list[Cell]] = [
         [d.t("Net profit (loss)", "净利润（亏损为负）"), *profits],
