@@ -18,7 +18,6 @@ from evalscope.api.messages import (
     ChatMessageAssistant,
     ChatMessageSystem,
     ChatMessageUser,
-    ContentText,
 )
 from evalscope.api.metric import AggScore, SampleScore, Score
 from evalscope.api.model import Model
@@ -27,7 +26,7 @@ from evalscope.constants import ScoreStatus
 
 from eval_adapters.endpoint import failure_cause
 from eval_adapters.rows import FAILURES, Asked, ExportedRow, content_hash, read_rows
-from eval_adapters.scoring import join_reasoning, score
+from eval_adapters.scoring import SERVER_SPOKE, join_reasoning, score
 from reward_plugins.errors import Refused
 
 _DATASET_ARGS = {"local_path", "dataset_id", "subset_list"}
@@ -90,13 +89,7 @@ class ExportedTestSet(DefaultDataAdapter):  # type: ignore[misc]
     def record_to_sample(self, record: dict[str, Any]) -> Sample:
         """A row as EvalScope's sample; the prompt goes out exactly as it stands."""
         row = ExportedRow.model_validate(record)
-        # As parts: EvalScope cuts a think block out of an assistant message that is a plain string.
-        messages: list[ChatMessage] = [
-            ChatMessageAssistant(content=[ContentText(text=message.content)])
-            if message.role == "assistant"
-            else (ChatMessageSystem if message.role == "system" else ChatMessageUser)(content=message.content)
-            for message in row.prompt
-        ]
+        messages = [_message(message.role, message.content) for message in row.prompt]
         return Sample(input=messages, target=row.gold, metadata=row.model_dump(exclude={"prompt"}))
 
     def run_inference(self, model: Model, sample: Sample, output_dir: str, **more: Any) -> TaskState:
@@ -130,7 +123,7 @@ class ExportedTestSet(DefaultDataAdapter):  # type: ignore[misc]
             status=ScoreStatus.EXCLUDED if error else ScoreStatus.SUCCESS,
             main_score_name="accuracy",
             extracted_prediction=outcome.extracted,
-            prediction=response,
+            prediction="" if stop_reason in SERVER_SPOKE else response,
             explanation=outcome.reason,
             metadata={
                 **row.labels,
@@ -152,6 +145,15 @@ class ExportedTestSet(DefaultDataAdapter):  # type: ignore[misc]
             score=1 - rated / planned, metric_name="inference_error_rate", aggregation="rate", num=planned
         )
         return [*super().aggregate_subset(subset, sample_scores), errors] if rated else []
+
+
+def _message(role: str, text: str) -> ChatMessage:
+    message = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}[role](
+        content=""
+    )
+    # Set afterwards: made with its text, an assistant message loses a think block that stands in it.
+    message.content = text
+    return message
 
 
 def _whole_completion(message: ChatMessage, cut: bool) -> str:

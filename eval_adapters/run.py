@@ -129,11 +129,13 @@ def _evaluate(settings: EvalSettings, run: _Run, api_url: str, model_id: str, st
     run.work_dir.mkdir(parents=True, exist_ok=True)
     for file in (run.predictions_file, run.reviews_file):
         mend_tail(file)
+    for unfinished in run.reviews_file.parent.glob("*.rerun-*"):
+        unfinished.unlink()  # EvalScope puts reviews in place when all are done; a killed run leaves its part behind
     scoring = identity.scoring_code()
     review_again = run.reviews_file.is_file() and _read(run.work_dir / _IDENTITY).get("scoring_sha256") != scoring
     note = {"fingerprint": run.fingerprint, "asking": run.asking}
     _write(run.work_dir / _IDENTITY, {**note, "scoring_sha256": _RESCORING if review_again else scoring})
-    known = len(reviews.read_reviews(run.reviews_file))
+    known = len({prediction["index"] for prediction in reviews.json_lines(run.predictions_file)})
     with _progress(f"{model.name} on {test_set.label}", len(asked), known) as advance:
         engine.evaluate(
             settings,

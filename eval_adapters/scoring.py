@@ -17,7 +17,7 @@ EMPTY = "empty completion"
 IN_REASONING = "ended inside the reasoning"
 NO_FINAL = "no final answer"
 
-_SERVER_SPOKE = {
+SERVER_SPOKE = {
     "model_length": "prompt longer than the context",
     "content_filter": "content filter",
 }
@@ -69,8 +69,8 @@ def score(response: str, stop_reason: str, row: Asked) -> Outcome:
     completion that the token limit cut counts as an answer only where its answer block was closed: anything else in
     it is not what the model would have said at the end.
     """
-    if stop_reason in _SERVER_SPOKE:
-        return Outcome("error", _SERVER_SPOKE[stop_reason])
+    if stop_reason in SERVER_SPOKE:
+        return Outcome("error", SERVER_SPOKE[stop_reason])
     well_formed = finance_format.well_formed(response)
     parsed = parse(response)
     cut = stop_reason == "max_tokens"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ class MockServer:
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def questions(self) -> list[str]:
@@ -50,7 +52,8 @@ class MockServer:
         self.headers.append(dict(request.headers))
         answer = self.reply(body)
         if isinstance(answer, float):
-            await asyncio.sleep(answer)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.closing.wait(), answer)
             return web.json_response(completion("too late"))
         return web.json_response(answer) if isinstance(answer, dict) else answer
 
@@ -76,6 +79,7 @@ def serve(reply: Callable[[dict[str, Any]], Reply]) -> Iterator[MockServer]:
     try:
         yield server
     finally:
+        loop.call_soon_threadsafe(server.closing.set)  # lets hanging requests go
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)

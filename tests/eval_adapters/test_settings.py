@@ -1,0 +1,49 @@
+"""A recipe that cannot work fails when it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from eval_adapters.settings import EvalSettings
+
+SET = {"benchmark": "finr1_finmath", "path": "t", "subset": "finmath"}
+MODEL = {"name": "m", "api_url": "http://127.0.0.1:1/v1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"modles": []}, "modles"),
+        ({"generation": {"max_token": 3}}, "max_token"),
+        ({"models": [{"name": "m"}]}, "give either path"),
+        ({"models": [{**MODEL, "path": "x"}]}, "give either path"),
+        ({"models": [{**MODEL, "name": "../m"}]}, "name"),
+        ({"models": [MODEL, MODEL]}, "two entries for the model m"),
+        ({"sets": [SET, SET]}, "two entries for the set finmath"),
+        ({"sets": [{**SET, "benchmark": "finqa"}]}, "finr1_finqa"),
+        ({"sets": [{**SET, "limit": 0}]}, "limit"),
+        ({"attempts": 0}, "attempts"),
+    ],
+)
+def test_refused(change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        EvalSettings.model_validate({"out": "o", "models": [MODEL], "sets": [SET], **change})
+
+
+def test_two_sets_of_one_subset_need_names() -> None:
+    named = [SET, {**SET, "path": "other", "name": "finmath-hard"}]
+    settings = EvalSettings.model_validate({"out": "o", "models": [MODEL], "sets": named})
+    assert [each.label for each in settings.sets] == ["finmath", "finmath-hard"]
+
+
+def test_the_shipped_recipes_are_read(request: pytest.FixtureRequest) -> None:
+    files = sorted((request.config.rootpath / "recipes" / "eval").glob("*.yaml"))
+    read = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+    evaluations = [EvalSettings.model_validate(each) for each in read if "sets" in each]
+    assert evaluations
+    assert all(isinstance(each.out, Path) for each in evaluations)
