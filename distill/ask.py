@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 from rich.progress import Progress, TaskID
@@ -22,8 +22,8 @@ from distill.journal import Journal, trace_id
 from distill.progress import progress_bars
 from distill.prompts import Message, messages, prompt_sha256, read_prompt
 from distill.questions import located
-from distill.records import Question, Trace
-from distill.reply import Reply, completion
+from distill.records import Question, Trace, Usage
+from distill.reply import NO_REPLY, Reply, completion
 from distill.stage import StageSettings
 from distill.teachers import Endpoint, Failure, Teacher
 from distill.throttle import Stop
@@ -102,22 +102,23 @@ class Plan:
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def requests_of(self, question: Question) -> Iterator[Request]:
-        """The requests of one question, finished or not."""
+    def unfinished(self, question: Question, journal: Journal) -> list[Request]:
+        """The requests of one question that have not ended."""
         prompt = messages(question, self.system)
         digest = prompt_sha256(prompt)
-        for sample in range(self.teacher.samples):
-            request_id = trace_id(question.id, self.teacher.name, sample, digest)
-            yield Request(request_id, question, sample, prompt, digest)
+        teacher = self.teacher.name
+        return [
+            Request(request_id, question, sample, prompt, digest, teacher)
+            for sample in range(self.teacher.samples)
+            if (request_id := trace_id(question.id, teacher, sample, digest)) not in journal
+        ]
 
     def pending(self, questions: Path, journal: Journal) -> Iterator[Request]:
         """The requests to send, in the order of the questions."""
         with questions.open("rb") as file:
             for offset in self.offsets:
                 file.seek(offset)
-                for request in self.requests_of(Question.model_validate_json(file.readline())):
-                    if request.id not in journal:
-                        yield request
+                yield from self.unfinished(Question.model_validate_json(file.readline()), journal)
 
     def counts(self, journal: Journal) -> dict[str, int]:
         """What was wanted, what there is now, and what this run paid."""
@@ -133,8 +134,7 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One question to one teacher, one time."""
 
     id: str
@@ -142,6 +142,24 @@ class Request:
     sample: int
     prompt: list[Message]
     prompt_sha256: str
+    teacher: str
+
+    def trace(self, reply: Reply, latency_s: float = 0.0, error: str | None = None) -> Trace:
+        """The line of the journal that ends this request."""
+        return Trace(
+            id=self.id,
+            question_id=self.question.id,
+            teacher=self.teacher,
+            sample=self.sample,
+            reasoning=reply.reasoning,
+            answer=reply.answer,
+            response=reply.response,
+            finish_reason=reply.finish_reason,
+            usage=reply.usage,
+            latency_s=round(latency_s, 3),
+            prompt_sha256=self.prompt_sha256,
+            error=error,
+        )
 
 
 def _plan(settings: Settings, journal: Journal) -> tuple[list[Plan], int, Counter[str]]:
@@ -158,8 +176,7 @@ def _plan(settings: Settings, journal: Journal) -> tuple[list[Plan], int, Counte
                 plan.without_solution += 1
                 continue
             plan.wanted += plan.teacher.samples
-            missing = sum(request.id not in journal for request in plan.requests_of(question))
-            if missing:
+            if missing := len(plan.unfinished(question, journal)):
                 plan.offsets.append(offset)
                 plan.missing += missing
     return plans, count, bad
@@ -218,21 +235,8 @@ async def _tick(journal: Journal, bars: Progress, lines: list[tuple[Plan, TaskID
 def _copy_solutions(settings: Settings, plan: Plan, journal: Journal) -> None:
     """The teacher "reference": the worked solution and the gold, without any request."""
     for request in plan.pending(settings.questions, journal):
-        solution = str(request.question.meta["solution"])
-        gold = request.question.gold
-        journal.append(
-            Trace(
-                id=request.id,
-                question_id=request.question.id,
-                teacher=plan.teacher.name,
-                sample=request.sample,
-                reasoning=solution,
-                answer=gold,
-                response=completion(solution, gold),
-                finish_reason="stop",
-                prompt_sha256=request.prompt_sha256,
-            )
-        )
+        solution, gold = str(request.question.meta["solution"]), request.question.gold
+        journal.append(request.trace(Reply(solution, gold, completion(solution, gold), "stop", Usage())))
         plan.requests += 1
 
 
@@ -262,20 +266,10 @@ class Asking:
             self._refuse_endpoint()
 
     def _ended(self, request: Request, outcome: Reply | Failure, latency_s: float) -> None:
-        trace = Trace(
-            id=request.id,
-            question_id=request.question.id,
-            teacher=self.plan.teacher.name,
-            sample=request.sample,
-            latency_s=round(latency_s, 3),
-            prompt_sha256=request.prompt_sha256,
-        )
         self.plan.requests += 1
         if isinstance(outcome, Failure):
-            self._failed(trace.model_copy(update={"error": outcome.reason}), outcome)
+            self._failed(request.trace(NO_REPLY, latency_s, outcome.reason), outcome)
             return
-        trace.reasoning, trace.answer, trace.response = outcome.reasoning, outcome.answer, outcome.response
-        trace.finish_reason, trace.usage = outcome.finish_reason, outcome.usage
         self.plan.prompt_tokens += outcome.usage.prompt_tokens or 0
         self.plan.completion_tokens += outcome.usage.completion_tokens or 0
         self._in_a_row = 0
@@ -283,7 +277,7 @@ class Asking:
         for held, _ in self._held_back:
             self._journal.append(held)
         self._held_back.clear()
-        self._journal.append(trace)
+        self._journal.append(request.trace(outcome, latency_s))
 
     def _failed(self, trace: Trace, failure: Failure) -> None:
         if not self._ever_answered:

@@ -11,15 +11,18 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
 
 from distill.records import Trace, full_disk_refused, numbered_lines, read_record, written_whole
 from reward_plugins.errors import Refused
 
-_HEAD = b'{"id":"'
+_HEAD = re.compile(rb'\{"id":"([^"\\]+\|[^"\\|]+\|\d+\|[0-9a-f]+)"')
 _ANSWERED = b'"error":null}\n'
 # Enough of the prompt's hash to tell two prompts of one question apart: 64 bits.
 _PROMPT_DIGITS = 16
@@ -30,8 +33,7 @@ def trace_id(question_id: str, teacher: str, sample: int, prompt_sha256: str) ->
     return f"{question_id}|{teacher}|{sample}|{prompt_sha256[:_PROMPT_DIGITS]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Where a finished request stands in a journal. `slot` is the id without the prompt's hash."""
 
     offset: int
@@ -54,14 +56,24 @@ def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None)
     refused or left out as `read_record` does.
     """
     for number, offset, line in numbered_lines(path):
-        end = line.find(b'"', len(_HEAD))
-        head = line[len(_HEAD) : end]
-        if line.startswith(_HEAD) and line.endswith(b"}\n") and head.count(b"|") >= 3 and b"\\" not in head:
-            yield Entry(offset, head.decode(), line.endswith(_ANSWERED))
+        head = _HEAD.match(line)
+        if head and line.endswith(b"}\n"):
+            yield Entry(offset, head[1].decode(), line.endswith(_ANSWERED))
             continue
-        trace = read_record(line, Trace, f"{path}, line {number}", skip_bad, bad)
+        trace = read_record(line, Trace, path, number, skip_bad, bad)
         if trace is not None:
             yield Entry(offset, trace.id, trace.error is None)
+
+
+def traces_at(path: Path, offsets: Iterable[int]) -> Iterator[Trace]:
+    """The traces at these offsets, in their order. Raises `Refused` for a line that is no trace."""
+    with path.open("rb") as file:
+        for offset in offsets:
+            file.seek(offset)
+            try:
+                yield Trace.model_validate_json(file.readline())
+            except ValidationError:
+                raise Refused(f"{path}: the line at byte {offset} is no trace; take it out and run again") from None
 
 
 class Journal:

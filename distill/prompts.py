@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TypedDict
 
@@ -24,11 +23,12 @@ _QUESTION_LABEL = {"en": "Question: ", "zh": "问题："}
 
 def user_message(question: Question) -> str:
     """The user's turn: context, question, choices (one a line, "A. ..."), parted by blank lines."""
-    label = _QUESTION_LABEL[question.lang] if question.context else ""
-    parts = [question.context, label + question.question]
+    text = question.question.strip()
+    if question.context:
+        text = f"{question.context.strip()}\n\n{_QUESTION_LABEL[question.lang]}{text}"
     if question.choices:
-        parts.append("\n".join(f"{letter}. {text}" for letter, text in question.choices.items()))
-    return "\n\n".join(part.strip() for part in parts if part.strip())
+        text += "\n\n" + "\n".join(f"{letter}. {choice}" for letter, choice in question.choices.items())
+    return text
 
 
 def messages(question: Question, system: str) -> list[Message]:
@@ -53,5 +53,11 @@ def read_prompt(path: Path | None) -> str:
 
 
 def prompt_sha256(prompt: list[Message]) -> str:
-    """The sha256 of a prompt, 64 hexadecimal digits; part of a trace's identity."""
-    return hashlib.sha256(json.dumps(prompt, ensure_ascii=False).encode()).hexdigest()
+    """The sha256 of a prompt, 64 hexadecimal digits; part of a trace's identity.
+
+    Taken of role and content of each message, each ended by a NUL byte, so that it hangs on no library's JSON.
+    """
+    digest = hashlib.sha256()
+    for message in prompt:
+        digest.update(f"{message['role']}\0{message['content']}\0".encode())
+    return digest.hexdigest()

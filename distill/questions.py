@@ -30,14 +30,15 @@ def located(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None)
     """
     seen: set[int] = set()
     for number, offset, line in numbered_lines(path):
-        where = f"{path}, line {number}"
-        question = read_record(line, Question, where, skip_bad, bad)
+        question = read_record(line, Question, path, number, skip_bad, bad)
         if question is None:
             continue
         key = hash(question.id)
         if key in seen:
             if not skip_bad:
-                raise Refused(f"{where}: the id {question.id!r} stands twice; give each question an id of its own")
+                raise Refused(
+                    f"{path}, line {number}: the id {question.id!r} stands twice; give each question an id of its own"
+                )
             if bad is not None:
                 bad["duplicate id"] += 1
             continue

@@ -108,7 +108,7 @@ def read_records(path: Path, kind: type[R], skip_bad: bool = False, bad: Counter
     it is left out and counted by reason in `bad`. Raises `Refused` for a missing file, too.
     """
     for number, _, line in numbered_lines(path):
-        record = read_record(line, kind, f"{path}, line {number}", skip_bad, bad)
+        record = read_record(line, kind, path, number, skip_bad, bad)
         if record is not None:
             yield record
 
@@ -126,15 +126,15 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 
 def read_record(
-    line: bytes, kind: type[R], where: str, skip_bad: bool = False, bad: Counter[str] | None = None
+    line: bytes, kind: type[R], path: Path, number: int, skip_bad: bool = False, bad: Counter[str] | None = None
 ) -> R | None:
-    """One line as a record; None for a bad line that `skip_bad` leaves out. `where` names the line in `Refused`."""
+    """Line `number` of `path` as a record; None for a bad line that `skip_bad` leaves out; else `Refused`."""
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
         reason = _plain(error)
     if not skip_bad:
-        raise Refused(f"{where}: {reason}; mend the line, or keep the good ones with --skip-bad")
+        raise Refused(f"{path}, line {number}: {reason}; mend the line, or keep the good ones with --skip-bad")
     if bad is not None:
         bad[reason.split(":")[0]] += 1
     return None

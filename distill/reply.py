@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from distill.records import Usage
 from reward_plugins.completion import completion_text, parse
@@ -14,8 +13,7 @@ class Unusable(Exception):
     """The endpoint said "200" and sent something that is no answer; the text is a short reason without content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer. `response` is the whole completion; `reasoning` and `answer` are its two parts without tags."""
 
     reasoning: str
@@ -23,6 +21,9 @@ class Reply:
     response: str
     finish_reason: str
     usage: Usage
+
+
+NO_REPLY = Reply("", "", "", "", Usage())
 
 
 def read_reply(body: bytes) -> Reply:

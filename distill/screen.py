@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from distill import manifest
-from distill.journal import entries
+from distill.journal import entries, traces_at
 from distill.progress import progress_bars
 from distill.questions import QuestionIndex, check_meta
-from distill.records import Question, RuleVerdict, Trace, Verdict, read_record, write_records
+from distill.records import Question, RuleVerdict, Trace, Verdict, write_records
 from distill.stage import StageSettings
 from reward_plugins import verify
 from reward_plugins.completion import parse
@@ -83,7 +83,7 @@ def run(settings: Settings) -> dict[str, Any]:
         bar = bars.add_task("screen", total=len(offsets), note="")
 
         def verdicts() -> Iterator[Verdict]:
-            for done, trace in enumerate(_traces(settings, offsets, bad), 1):
+            for done, trace in enumerate(traces_at(settings.traces, offsets), 1):
                 question = questions.get(trace.question_id)
                 if question is None:
                     funnel.without_question += 1
@@ -111,16 +111,6 @@ def latest(traces: Path, skip_bad: bool, bad: Counter[str]) -> tuple[list[int], 
         lines += 1
         last[hash(entry.slot)] = entry.offset
     return sorted(last.values()), lines - len(last)
-
-
-def _traces(settings: Settings, offsets: list[int], bad: Counter[str]) -> Iterator[Trace]:
-    with settings.traces.open("rb") as file:
-        for offset in offsets:
-            file.seek(offset)
-            where = f"{settings.traces}, the line at byte {offset}"
-            trace = read_record(file.readline(), Trace, where, settings.skip_bad, bad)
-            if trace is not None:
-                yield trace
 
 
 class Funnel:

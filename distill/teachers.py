@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import to_json
 
 from distill.prompts import Message
 from distill.reply import Reply, Unusable, read_reply
@@ -178,7 +179,7 @@ class Endpoint:
 
         Fails only after all attempts, or where another attempt cannot help. Raises `Refused`.
         """
-        body = json.dumps({**self._settings, "messages": prompt}, ensure_ascii=False).encode()
+        body = to_json({**self._settings, "messages": prompt})
         loop = asyncio.get_running_loop()
         failures = rate_limits = 0
         while True:
