@@ -28,12 +28,12 @@ def current_yield(d: Draft) -> Problem:
             f"某债券每年付息{d.price(coupon)}，市价{d.price(price)}，当期收益率是多少？",
         )
         return d.answer(question, name, coupon / price, percent(0))
-    labels = "ABC"[: 2 * d.level - 3]
+    who, labels = d.company(), "ABC"[: 2 * d.level - 3]
     bonds = [(d.rate(150, 800, 5), d.amount(82, 118, 2)) for _ in labels]
     if d.level == 2:
         [(rate, price)] = bonds
         context = d.listing(
-            d.t("Corporate bond", "某公司债券"),
+            d.t(f"Bond of {who}", f"{who}债券"),
             [
                 (d.t("Face value", "面值"), d.money(num(1_000))),
                 (d.t("Coupon rate, paid annually", "票面利率（每年付息）"), as_percent(rate)),
@@ -42,7 +42,7 @@ def current_yield(d: Draft) -> Problem:
             ],
         )
         coupon = d.step(d.t("Annual coupon", "年利息"), 1_000 * rate)
-        question = d.t("What is the current yield of this bond?", "该债券的当期收益率是多少？")
+        question = d.t(f"What is the current yield of the {who} bond?", f"{who}债券的当期收益率是多少？")
         return d.answer(question, name, coupon / num(price.value * 10), percent(2), context)
     rows: list[list[Cell]] = [
         [
@@ -55,7 +55,7 @@ def current_yield(d: Draft) -> Problem:
         for label, (rate, price) in zip(labels, bonds, strict=True)
     ]
     context = d.table(
-        d.t("Bonds, prices in % of face value", "债券一览（价格为面值的百分数）"),
+        d.t(f"Bonds of {who}, prices in % of face value", f"{who}债券一览（价格为面值的百分数）"),
         [d.t("Bond", "债券"), d.t("Coupon rate", "票面利率"), d.t("Price", "价格"), d.t("Years to maturity", "剩余年限"),
          d.t("Issue size ($ million)", "发行规模（百万元）")],
         rows,
@@ -63,8 +63,8 @@ def current_yield(d: Draft) -> Problem:
     one, other = d.pick((0, 1), (0, 2), (1, 2), (1, 0), (2, 0), (2, 1))
     yields = [d.step(f"{name} {labels[index]}", bonds[index][0] * 100 / bonds[index][1]) for index in (one, other)]
     question = d.t(
-        f"By how much is the current yield of bond {labels[one]} above that of bond {labels[other]}?",
-        f"债券{labels[one]}的当期收益率比债券{labels[other]}高多少？",
+        f"By how much is the current yield of {who} bond {labels[one]} above that of bond {labels[other]}?",
+        f"{who}债券{labels[one]}的当期收益率比债券{labels[other]}高多少？",
     )
     form = basis_points().with_sign(Text("a lower yield gives a negative answer", "低于则为负"))
     return d.answer(question, d.t("Difference", "差额"), yields[0] - yields[1], form, context)
@@ -82,6 +82,7 @@ def zero_coupon_price(d: Draft) -> Problem:
             f"某零息债券一年后偿还{d.money(face)}，收益率{rate}%，今天的价格是多少？",
         )
         return d.answer(question, name, face / num(1 + rate.value / 100), money(2))
+    who = d.company()
     years, rate, face = int(d.whole(2, 6).value), d.rate(150, 750, 5), num(d.pick(100, 1_000, 10_000))
     rows = [
         (d.t("Face value", "面值"), d.money(face)),
@@ -89,12 +90,12 @@ def zero_coupon_price(d: Draft) -> Problem:
         (d.t("Yield, annual compounding", "收益率（按年复利）"), as_percent(rate)),
         (d.t("Issue price", "发行价格"), d.price(cents(face.value * d.noise(70, 90).value / 100))),
     ]
-    title = d.t("Zero-coupon bond", "零息债券")
+    title = d.t(f"Zero-coupon bond of {who}", f"{who}零息债券")
     if d.level == 2:
         growth = d.step(d.t("Growth factor", "复利终值系数"), num(1 + rate.value) ** years)
-        question = d.t("What is the fair price of this bond today?", "该债券今天的合理价格是多少？")
+        question = d.t(f"What is the fair price of the {who} bond today?", f"{who}零息债券今天的合理价格是多少？")
         return d.answer(question, name, face / growth, money(2), d.listing(title, rows))
-    held = d.whole(20, 500, 10)
+    held = d.whole(200, 5_000, 100)
     rows[2] = (d.t("Yield, semi-annual compounding", "收益率（每半年复利一次）"), as_percent(rate))
     rows.append((d.t("Bonds held", "持有数量（张）"), str(held)))
     rows.append(
@@ -102,7 +103,7 @@ def zero_coupon_price(d: Draft) -> Problem:
     )
     half = d.step(d.t("Half-year rate", "半年利率"), rate / 2)
     growth = d.step(d.t("Growth factor", "复利终值系数"), num(1 + half.value) ** (2 * years))
-    question = d.t("What is the whole holding worth today?", "全部持仓今天的价值是多少？")
+    question = d.t(f"What is the whole holding of {who} bonds worth today?", f"持有的{who}零息债券今天共值多少？")
     value = face * held / growth / THOUSANDS.over(ONES, d.lang)
     return d.answer(question, d.t("Value", "价值"), value, money(2, THOUSANDS), d.listing(title, rows))
 
@@ -119,9 +120,9 @@ def coupon_payment(d: Draft) -> Problem:
             f"某债券面值{d.money(face)}，票面利率{rate}%，每年付息一次，每年利息是多少？",
         )
         return d.answer(question, name, face * num(rate.value / 100), money(0))
-    count = 2 * d.level - 3
-    faces = [d.whole(20, 900, 10) for _ in range(count)]
-    rates = [d.rate(200, 800, 5) for _ in range(count)]
+    who, count = d.company(), 2 * d.level - 3
+    faces = [d.whole(100, 900, 10) for _ in range(count)]
+    rates = [d.rate(200, 800, 10) for _ in range(count)]
     times = [d.pick(1, 2, 4) if d.level == 3 else d.pick(2, 4) for _ in range(count)]
     thousand = d.unit_of_money(THOUSANDS)
     rows: list[list[Cell]] = [
@@ -131,18 +132,16 @@ def coupon_payment(d: Draft) -> Problem:
     head = [d.t("Bond", "债券"), d.t(f"Face value ({thousand})", f"面值（{thousand}）"), d.t("Coupon rate", "票面利率"),
             d.t("Payment", "付息方式"), d.t("Price (% of face)", "价格（面值%）")]  # fmt: skip
     if d.level == 2:
-        context = d.table(d.t("Bond held", "持有债券"), head, rows)
+        context = d.table(d.t(f"Bond held by {who}", f"{who}持有的债券"), head, rows)
         yearly = d.step(d.t("Interest a year", "全年利息"), faces[0] * rates[0])
-        question = d.t(
-            "How much interest does the holder receive at each payment date?", "持有人每次收到的利息是多少？"
-        )
+        question = d.t(f"How much interest does {who} receive at each payment date?", f"{who}每次收到的利息是多少？")
         return d.answer(question, name, yearly / times[0], money(2, THOUSANDS), context)
     zero = d.noise(50, 400, 10)
     rows.insert(d.vary((0, 1, 2, 3)), ["Z", zero, "0%", d.t("at maturity", "到期一次还本"), str(d.noise(70, 85))])
-    context = d.table(d.t("Bond portfolio", "债券组合"), head, rows)
+    context = d.table(d.t(f"Bond portfolio of {who}", f"{who}的债券组合"), head, rows)
     interest = [d.step(f"{name} {'ABC'[index]}", faces[index] * rates[index]) for index in range(count)]
     question = d.t(
-        "How much coupon interest does the portfolio earn in a full year?", "该组合全年的票面利息合计是多少？"
+        f"How much coupon interest does {who} earn in a full year?", f"{who}的债券组合全年票面利息合计是多少？"
     )
     return d.answer(question, d.t("Total", "合计"), total(interest), money(2, THOUSANDS), context)
 
@@ -152,26 +151,26 @@ def accrued_interest(d: Draft) -> Problem:
     """Coupon earned since the last payment: 30/360 days, counted from dates on actual/365 at level 3."""
     name = d.t("Accrued interest", "应计利息")
     if d.level == 1:
-        coupon, days = d.whole(12, 120, 12), d.whole(30, 330, 30)
+        coupon, days = d.whole(6, 240, 6), d.whole(30, 330, 30)
         question = d.t(
             f"A bond pays {d.money(coupon)} a year. {days} days have passed since the last coupon. What is the accrued "
             "interest on a 360-day year?",
             f"某债券每年付息{d.money(coupon)}，距上次付息已过{days}天，按每年360天计，应计利息是多少？",
         )
         return d.answer(question, name, coupon * days / 360, money(2))
-    face, rate = num(d.pick(100, 1_000, 10_000)), d.rate(200, 800, 5)
+    who, face, rate = d.company(), num(d.pick(1_000, 10_000)), d.rate(200, 800, 5)
     clean = cents(face.value * d.whole(9_000, 11_000).value / 10_000)
     rows = [
         (d.t("Face value", "面值"), d.money(face)),
         (d.t("Coupon rate, paid annually", "票面利率（每年付息）"), as_percent(rate)),
         (d.t("Clean price", "净价"), d.price(clean)),
     ]
-    title = d.t("Bond trade", "债券交易")
+    title = d.t(f"Trade in a bond of {who}", f"{who}债券交易")
     if d.level == 2:
         days = d.whole(15, 345)
         rows.append((d.t("Days since last coupon (30/360)", "距上次付息天数（30/360）"), str(days)))
         coupon = d.step(d.t("Annual coupon", "年利息"), face * rate)
-        question = d.t("What is the accrued interest?", "应计利息是多少？")
+        question = d.t(f"What is the accrued interest on the {who} bond?", f"{who}债券的应计利息是多少？")
         return d.answer(question, name, coupon * days / 360, money(2), d.listing(title, rows))
     # From a March to the February of an ordinary year: no leap day falls between coupon and settlement.
     paid = date(d.pick(2020, 2021, 2022, 2024), 3, 1) + timedelta(days=int(d.whole(0, 305).value))
@@ -183,8 +182,8 @@ def accrued_interest(d: Draft) -> Problem:
     d.note(d.t(f"{days} days from {paid} to {settled}", f"{paid}至{settled}共{days}天"))
     accrued = d.step(name, face * rate * days / 365)
     question = d.t(
-        "What is the dirty price (clean price plus accrued interest, actual/365)?",
-        "该债券的全价（净价加应计利息，按实际天数/365计息）是多少？",
+        f"What is the dirty price (clean price plus accrued interest, actual/365) of the {who} bond?",
+        f"{who}债券的全价（净价加应计利息，按实际天数/365计息）是多少？",
     )
     return d.answer(question, d.t("Dirty price", "全价"), clean + accrued, money(2), d.listing(title, rows))
 
@@ -203,6 +202,7 @@ def duration_change(d: Draft) -> Problem:
         shift = num(move.value / 10_000) if up else num(-move.value / 10_000)
         form = percent(1).with_sign(DECREASE)
         return d.answer(question, d.t("Price change", "价格变动"), -duration * shift, form)
+    who = d.company()
     value, move = d.whole(100, 9_000, 10), d.whole(5, 120)
     change = num((move.value if up else -move.value) / 10_000)
     before = num(d.whole(200, 500).value / 10_000)
@@ -211,7 +211,7 @@ def duration_change(d: Draft) -> Problem:
         (d.t("Yield before", "变动前收益率"), as_percent(before)),
         (d.t("Yield after", "变动后收益率"), as_percent(num(before.value + change.value))),
     ]
-    name, title = d.t("Change in value", "市值变动"), d.t("Bond position", "债券持仓")
+    name, title = d.t("Change in value", "市值变动"), d.t(f"Bonds held by {who}", f"{who}债券持仓")
     if d.level == 2:
         duration = d.amount(1, 12, 1)
         rows.insert(1, (d.t("Modified duration", "修正久期"), str(duration)))
@@ -223,8 +223,8 @@ def duration_change(d: Draft) -> Problem:
         duration = d.step(d.t("Modified duration", "修正久期"), macaulay / (1 + before))
     shift = d.step(d.t("Change in yield", "收益率变动"), num(before.value + change.value) - before)
     question = d.t(
-        "By how much does the market value change, estimated with modified duration alone?",
-        "仅用修正久期估算，市值变动多少？",
+        f"By how much does the market value of the bonds of {who} change, estimated with modified duration alone?",
+        f"仅用修正久期估算，{who}债券持仓的市值变动多少？",
     )
     form = money(2, THOUSANDS).with_sign(DECREASE)
     return d.answer(question, name, -duration * shift * value, form, d.listing(title, rows))
@@ -243,7 +243,7 @@ def credit_spread(d: Draft) -> Problem:
             f"某公司债收益率{as_percent(risky)}，同期限国债收益率{as_percent(base)}，信用利差是多少？",
         )
         return d.answer(question, name, risky - base, basis_points())
-    tenors = (1, 3, 5, 10)
+    who, tenors = d.company(), (1, 3, 5, 10)
     chosen = d.pick(0, 1, 2, 3)
     dates = [d.t("this year", "今年"), d.t("last year", "去年")][: d.level - 1]
     table: list[tuple[list[Term], list[Term]]] = []
@@ -253,7 +253,7 @@ def credit_spread(d: Draft) -> Problem:
     rows: list[list[Cell]] = [
         [d.t(f"{label}, {when}", f"{label}（{when}）"), *(as_percent(term, 2) for term in curve)]
         for when, curves in zip(dates, table, strict=True)
-        for label, curve in zip((d.t("Government", "国债"), d.t("Corporate AA", "AA级公司债")), curves, strict=True)
+        for label, curve in zip((d.t("Government", "国债"), d.t(who, f"{who}债券")), curves, strict=True)
     ]
     head = [d.t("Yield curve", "收益率曲线"), *(d.t(f"{tenor}-year", f"{tenor}年") for tenor in tenors)]
     context = d.table(d.t("Yields by maturity", "各期限收益率"), head, rows)
@@ -261,16 +261,16 @@ def credit_spread(d: Draft) -> Problem:
     tenor = tenors[chosen]
     if d.level == 2:
         question = d.t(
-            f"What is the credit spread of AA corporate bonds over government bonds at the {tenor}-year maturity?",
-            f"{tenor}年期AA级公司债相对国债的信用利差是多少？",
+            f"What is the credit spread of {who} bonds over government bonds at the {tenor}-year maturity?",
+            f"{tenor}年期{who}债券相对国债的信用利差是多少？",
         )
         return d.answer(question, name, spreads[0], basis_points(), context)
     now, before = (
         d.step(d.t(f"Spread {when}", f"{when}利差"), spread) for when, spread in zip(dates, spreads, strict=True)
     )
     question = d.t(
-        f"By how much did the {tenor}-year credit spread of AA corporate bonds change from last year to this year?",
-        f"{tenor}年期AA级公司债的信用利差从去年到今年变动了多少？",
+        f"By how much did the {tenor}-year credit spread of {who} bonds change from last year to this year?",
+        f"{tenor}年期{who}债券的信用利差从去年到今年变动了多少？",
     )
     form = basis_points().with_sign(Text("a narrowing is negative", "收窄为负"))
     return d.answer(question, d.t("Change", "变动"), now - before, form, context)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
-from distill.finmath.arithmetic import Term, decimals_of, fixed, num, plain, result_of, rounded, shown
+from distill.finmath.arithmetic import Term, decimals_of, fixed, num, plain, result_of, shown
 from distill.finmath.wording import BANK, ONES, STEMS, TRADES, Form, Lang, Scale, Text
 
 T = TypeVar("T")
@@ -123,6 +123,10 @@ class Draft:
         """An invented bank."""
         return self._named(self.vary(STEMS), BANK)
 
+    def fund(self) -> str:
+        """An invented investment fund."""
+        return self.company() + self.t(" Fund", "基金")
+
     def year(self) -> int:
         """A financial year."""
         return 2018 + self._below(7)
@@ -166,6 +170,13 @@ class Draft:
         """A Markdown table under a title. In English a negative number stands in parentheses, as in accounts."""
         lines = [title, "", _row(head), _row(["---", *["---:"] * (len(head) - 1)])]
         return "\n".join(lines + [_row(self._cells(row)) for row in rows])
+
+    def cell(self, amount: Term, places: int | None = None) -> str:
+        """One number as a table has it; needed where the numbers of a row are of different sorts."""
+        digits = fixed(abs(amount.value), decimals_of(amount.value) if places is None else places, group=True)
+        if amount.value >= 0:
+            return digits
+        return self.t(f"({digits})", f"-{digits}")
 
     def listing(self, title: str, rows: Sequence[tuple[str, str]]) -> str:
         """A table of single facts, each with its unit in the cell."""
@@ -234,13 +245,7 @@ class Draft:
     def _cells(self, row: Sequence[Cell]) -> list[str]:
         # All numbers of a row carry as many decimals as the longest of them.
         places = max((decimals_of(cell.value) for cell in row if isinstance(cell, Term)), default=0)
-        return [self._cell(cell, places) if isinstance(cell, Term) else cell for cell in row]
-
-    def _cell(self, amount: Term, places: int) -> str:
-        digits = fixed(abs(amount.value), places, group=True)
-        if amount.value >= 0:
-            return digits
-        return self.t(f"({digits})", f"-{digits}")
+        return [self.cell(cell, places) if isinstance(cell, Term) else cell for cell in row]
 
     def _below(self, bound: int) -> int:
         return int(self._random.random() * bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 from distill.finmath.arithmetic import Term, num
@@ -64,7 +65,8 @@ def dupont_roe(d: Draft) -> Problem:
         d.t("Equity multiplier", "权益乘数"),
     )
     if d.level == 1:
-        margin, turnover, leverage = d.rate(100, 1_500, 100), num(d.whole(1, 6).value / 2), d.whole(2, 5)
+        margin, leverage = d.rate(100, 1_200, 100), d.whole(2, 5)
+        turnover = num(Fraction(d.pick(5, 8, 10, 12, 15, 20), 10))
         question = d.t(
             f"{who} has a net margin of {as_percent(margin)}, asset turnover of {turnover} and an equity multiplier of "
             f"{leverage}. What is its ROE by the DuPont formula?",

@@ -38,7 +38,7 @@ def generate(
     """Yield `count` finance problems, balanced over kinds, languages and levels (the counts differ by at most one).
 
     The same arguments give the same bytes on every machine, and a smaller `count` gives the head of a larger one.
-    No two problems of one call have the same numbers; problems of different splits never have, whatever the seeds
+    No two problems of one call have the same numbers or the same question; problems of different splits never have, whatever the seeds
     (see `split_of`). `kinds` are names from `KINDS`, None for all of them.
 
     Raises `Refused` for an unknown kind, language, level or split, and when a kind has no further problem to give.
@@ -83,8 +83,9 @@ def _one(index: int, seed: int, lang: Lang, level: int, kind: Kind, split: str, 
         problem = kind.make(draft)
         digest = hashlib.sha256(f"{kind.name}/{level}/{draft.figures}".encode()).hexdigest()[:16]
         doc = f"finmath/{kind.name}/{digest}"
-        if problem.sound and doc not in seen and split_of(doc) == split:
-            seen.add(doc)
+        # The same numbers under another name, or the same question over another table, count as a repeat.
+        if problem.sound and split_of(doc) == split and seen.isdisjoint((doc, problem.question)):
+            seen.update((doc, problem.question))
             return _question(f"finmath-{seed}-{index}-{digest[:6]}", doc, split, draft, kind, problem)
     raise Refused(
         f"finmath has no further level-{level} problem of kind {kind.name} for the {split} split after {index} "

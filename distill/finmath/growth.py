@@ -79,7 +79,7 @@ def compound_growth_rate(d: Draft) -> Problem:
     """The n-th root of the growth over n years, less one."""
     who, name = d.company(), "CAGR"
     if d.level == 1:
-        start, rate = d.whole(100, 2_500, 100), d.whole(10, 100, 10)
+        start, rate = d.whole(100, 4_000, 100), d.whole(10, 100, 10)
         end = num(start.value * (100 + rate.value) ** 2 / 10_000)
         question = d.t(
             f"Revenue of {who} grew from {d.money(start, SHORT)} to {d.money(end, SHORT)} in two years. What is the CAGR?",

@@ -9,7 +9,7 @@ from fractions import Fraction
 from distill.finmath.arithmetic import Term, num, plain, total
 from distill.finmath.draft import Cell, Draft, Problem, as_percent
 from distill.finmath.kinds import kind
-from distill.finmath.ratio import COMPANY_ACCOUNTS, friendly, head
+from distill.finmath.ratio import BANK_ROUND, COMPANY_ACCOUNTS, friendly, head
 from distill.finmath.wording import BILLIONS, MILLIONS, SHORT, Form, percent
 
 # Nearer than this to a limit, or to each other, two ratios could change places by rounding.
@@ -22,7 +22,7 @@ def capital_floor(d: Draft) -> Problem:
     who, floor, year = d.bank(), d.rate(800, 1_200, 50), d.year()
     name = d.t("Capital ratio", "资本充足率")
     if d.level == 1:
-        capital, assets = friendly(d, 50, 160, 5)
+        capital, assets = friendly(d, 50, 160, 5, BANK_ROUND)
         question = d.t(
             f"{who} has capital of {d.money(capital, SHORT)} and risk-weighted assets of {d.money(assets, SHORT)}. "
             f"Does its capital ratio meet the minimum of {as_percent(floor)}?",
@@ -67,21 +67,22 @@ def capital_floor(d: Draft) -> Problem:
 @kind("judgement", "Loan covenant kept?", "贷款约束条款是否满足")
 def debt_covenant(d: Draft) -> Problem:
     """Whether debt, from level 2 on net of cash, stays within a multiple of EBITDA."""
-    who, limit = d.company(), num(d.whole(4, 9).value / 2)
+    who = d.company()
     if d.level == 1:
+        limit = num(d.whole(4, 9).value / 2)
         debt, ebitda = friendly(d, 1_000, 6_000, 100)
         question = d.t(
             f"{who} has debt of {d.money(debt, SHORT)} and EBITDA of {d.money(ebitda, SHORT)}. "
             f"Is its debt within the covenant of {limit} times EBITDA?",
             f"{who}债务{d.money(debt, SHORT)}，EBITDA为{d.money(ebitda, SHORT)}，"
-            f"贷款条款要求债务不超过EBITDA的{limit}倍，是否满足？",
+            f"债务是否在约定的{limit}倍EBITDA以内？",
         )
         return _at_most(d, question, d.step(d.t("Debt/EBITDA", "债务/EBITDA"), debt / ebitda), limit)
     years = [year := d.year(), year - 1][: d.level - 1]
     ebits, charges = d.series(900, 5_000, len(years)), d.series(200, 1_800, len(years))
     size = int(ebits[0].value + charges[0].value)
     loans, bonds, cash = (
-        d.series(size * low // 10, size * high // 10, len(years)) for low, high in ((6, 24), (6, 24), (2, 8))
+        d.series(size * low // 10, size * high // 10, len(years)) for low, high in ((8, 24), (8, 24), (2, 8))
     )
     rows: list[list[Cell]] = [
         [d.t("Bank loans", "银行借款"), *loans],
@@ -96,6 +97,8 @@ def debt_covenant(d: Draft) -> Problem:
     debt = d.step(d.t("Net debt", "净债务"), loans[-1] + bonds[-1] - cash[-1])
     ebitda = d.step("EBITDA", ebits[-1] + charges[-1])
     ratio = d.step(d.t("Net debt/EBITDA", "净债务/EBITDA"), debt / ebitda)
+    # The half step below or above the ratio: kept and broken are equally frequent, and both are near misses.
+    limit = num(Fraction(ratio.value * 2 // 1 + d.pick(0, 1), 2))
     question = d.t(
         f"A covenant limits net debt (loans and bonds less cash) to {limit} times EBITDA. Did {who} keep it in "
         f"{years[-1]}?",
@@ -114,7 +117,7 @@ def highest_margin(d: Draft) -> Problem:
         facts = [
             d.t(
                 f"{name} earns {d.money(profit, SHORT)} on revenue of {d.money(revenue, SHORT)}",
-                f"{name}营业收入{d.money(revenue, SHORT)}、净利润{d.money(profit, SHORT)}",
+                f"{name}收入{d.money(revenue, SHORT)}、净利润{d.money(profit, SHORT)}",
             )
             for name, (profit, revenue) in zip(names, pairs, strict=True)
         ]
@@ -137,7 +140,7 @@ def highest_margin(d: Draft) -> Problem:
         d.t(f"Capital expenditure ({unit})", f"资本开支（{unit}）"),
     ]
     rows: list[list[Cell]] = [
-        [name, d.unit_of_money(scale), f"{revenue}", expense, d.noise(100, 900)]
+        [name, d.unit_of_money(scale), d.cell(revenue), d.cell(expense), d.cell(d.noise(100, 900))]
         for name, scale, revenue, expense in zip(names, scales, stated, expenses, strict=True)
     ]
     margins = [
@@ -222,9 +225,9 @@ def _highest(d: Draft, question: str, names: Sequence[str], margins: Sequence[Te
 def _among(
     d: Draft, question: str, share: Term, mistakes: Sequence[Fraction], form: Form, context: str = ""
 ) -> Problem:
-    """The right share among the wrong ones, in ascending order."""
+    """The right share among the wrong ones, in any order."""
     result = d.step("ROE", share)
-    values = sorted({form.stated(value) for value in (share.value, *mistakes)})
+    values = d.shuffled(sorted({form.stated(value) for value in (share.value, *mistakes)}))
     options = [form.gold(value / form.factor, d.lang) for value in values]
     right = values.index(form.stated(share.value))
     sign = "=" if result.value * form.factor == values[right] else "≈"

@@ -30,7 +30,7 @@ def simple_interest(d: Draft) -> Problem:
         ]
         context = d.listing(d.t(f"Loan to {who}", f"{who}借款"), rows)
         yearly = d.step(d.t("Interest a year", "年利息"), principal * rate)
-        question = d.t("How much interest is due at maturity?", "到期应付利息是多少？")
+        question = d.t(f"How much interest does {who} owe at maturity?", f"{who}到期应付利息是多少？")
         return d.answer(question, name, yearly * months / 12, money(2, THOUSANDS), context)
     amounts, days = [d.whole(50, 900, 10) for _ in range(3)], [d.whole(20, 340) for _ in range(3)]
     penalty = d.rate(150, 300, 50)
@@ -55,9 +55,9 @@ def simple_interest(d: Draft) -> Problem:
         for index in range(3)
     ]
     question = d.t(
-        "What is the total interest on all drawings? Count actual days on a 360-day year; the overdue rate applies to "
-        "the whole time of the drawing.",
-        "全部提款的利息合计是多少？按实际天数/360计息，逾期利率适用于该笔提款的全部天数。",
+        f"What is the total interest of {who} on all drawings? Count actual days on a 360-day year; the overdue rate "
+        "applies to the whole time of the drawing.",
+        f"{who}全部提款的利息合计是多少？按实际天数/360计息，逾期利率适用于该笔提款的全部天数。",
     )
     return d.answer(question, d.t("Total", "合计"), total(parts), money(2, THOUSANDS), d.table(title, head, table))
 
@@ -66,13 +66,14 @@ def simple_interest(d: Draft) -> Problem:
 def compound_interest(d: Draft) -> Problem:
     """What a deposit grows to; at level 3 the interest alone, compounded quarterly."""
     if d.level == 1:
-        principal, rate = d.whole(100, 5_000, 100), d.whole(10, 50, 10)
+        principal, rate = d.whole(100, 8_000, 100), d.whole(10, 50, 10)
         question = d.t(
             f"{d.money(principal)} is deposited at {rate}% a year, compounded yearly. What is it worth after two years?",
             f"存入{d.money(principal)}，年利率{rate}%，按年复利，两年后的本利和是多少？",
         )
         growth = d.step(d.t("Factor", "终值系数"), num(1 + rate.value / 100) ** 2)
         return d.answer(question, d.t("Value", "本利和"), principal * growth, money(0))
+    who = d.company()
     principal, rate, years = d.whole(20, 900, 10), d.rate(100, 650, 10), int(d.whole(2, 6).value)
     rows = [
         (d.t("Principal", "本金"), d.money(principal, THOUSANDS)),
@@ -82,36 +83,34 @@ def compound_interest(d: Draft) -> Problem:
         (d.t("Inflation", "通货膨胀率"), as_percent(num(d.noise(50, 400, 10).value / 10_000), 2)),
     ]
     if d.level == 2:
-        context = d.listing(d.t("Time deposit", "定期存款"), rows)
+        context = d.listing(d.t(f"Time deposit of {who}", f"{who}定期存款"), rows)
         growth = d.step(d.t("Growth factor", "复利终值系数"), num(1 + rate.value) ** years)
-        question = d.t("What is the deposit worth at maturity?", "到期本利和是多少？")
+        question = d.t(f"What is the deposit of {who} worth at maturity?", f"{who}的存款到期本利和是多少？")
         return d.answer(question, d.t("Value", "本利和"), principal * growth, money(2, THOUSANDS), context)
-    fee = d.whole(200, 3_000, 50)
+    fee = d.whole(20, 200, 5)
     rows.append((d.t("Fee at maturity", "到期手续费"), d.money(fee)))
-    context = d.listing(d.t("Structured deposit", "结构性存款"), rows)
+    context = d.listing(d.t(f"Structured deposit of {who}", f"{who}结构性存款"), rows)
     quarter = d.step(d.t("Quarterly rate", "季度利率"), rate / 4)
     growth = d.step(d.t("Growth factor", "复利终值系数"), num(1 + quarter.value) ** (4 * years))
     interest = principal * (growth - 1) * THOUSANDS.over(ONES, d.lang)
-    question = d.t("What interest remains after the fee?", "扣除手续费后的利息净额是多少？")
-    form = money(0)
-    return d.answer(
-        question, d.t("Net interest", "利息净额"), d.step(d.t("Interest", "利息"), interest) - fee, form, context
-    )
+    question = d.t(f"What interest remains to {who} after the fee?", f"{who}扣除手续费后的利息净额是多少？")
+    net = d.step(d.t("Interest", "利息"), interest) - fee
+    return d.answer(question, d.t("Net interest", "利息净额"), net, money(0), context)
 
 
 @kind("loans", "Equal principal repayment", "等额本金还款")
 def equal_principal(d: Draft) -> Problem:
     """A loan repaid in equal parts of principal plus interest on what is left."""
     if d.level == 1:
-        months, part = num(d.pick(12, 24, 36, 60, 120)), d.whole(100, 5_000, 100)
-        loan = num(months.value * part.value)
+        parts, part = num(d.pick(6, 12, 24, 36, 48, 60, 120, 240)), d.whole(100, 5_000, 100)
+        loan = num(parts.value * part.value)
         question = d.t(
-            f"A loan of {d.money(loan)} is repaid in {months} equal monthly parts of principal. "
+            f"A loan of {d.money(loan)} is repaid in {parts} equal monthly parts of principal. "
             "How much principal is repaid each month?",
-            f"贷款{d.money(loan)}，等额本金分{months}个月偿还，每月应还本金多少？",
+            f"贷款{d.money(loan)}，等额本金分{parts}个月偿还，每月应还本金多少？",
         )
-        return d.answer(question, d.t("Principal", "每月本金"), loan / months, money(0))
-    months, part = int(d.pick(120, 180, 240, 360)), d.whole(800, 9_000, 50)
+        return d.answer(question, d.t("Principal", "每月本金"), loan / parts, money(0))
+    who, months, part = d.company(), d.pick(120, 180, 240, 360), d.whole(800, 9_000, 50)
     loan, rate = num(part.value * months), d.rate(240, 660, 12)
     rows = [
         (d.t("Loan", "贷款金额"), d.money(loan)),
@@ -119,13 +118,13 @@ def equal_principal(d: Draft) -> Problem:
         (d.t("Annual rate", "年利率"), as_percent(rate, 2)),
         (d.t("Property value", "房产价值"), d.money(num(loan.value * d.noise(13, 20).value / 10))),
     ]
-    context = d.listing(d.t("Mortgage with equal principal", "等额本金按揭贷款"), rows)
+    context = d.listing(d.t(f"Mortgage of {who}, equal principal", f"{who}等额本金按揭贷款"), rows)
     principal = d.step(d.t("Principal a month", "每月本金"), loan / months)
     monthly = d.step(d.t("Monthly rate", "月利率"), rate / 12)
     if d.level == 2:
-        question = d.t("How large is the first monthly payment?", "首月还款额是多少？")
+        question = d.t(f"How large is the first monthly payment of {who}?", f"{who}首月还款额是多少？")
         return d.answer(question, d.t("Payment", "还款额"), principal + loan * monthly, money(2), context)
     nth = int(d.whole(13, months - 1).value)
     left = d.step(d.t("Principal left", "剩余本金"), loan - principal * (nth - 1))
-    question = d.t(f"How large is the payment of month {nth}?", f"第{nth}个月的还款额是多少？")
+    question = d.t(f"How large is the payment of {who} in month {nth}?", f"{who}第{nth}个月的还款额是多少？")
     return d.answer(question, d.t("Payment", "还款额"), principal + left * monthly, money(2), context)

@@ -18,7 +18,7 @@ def earnings_per_share(d: Draft) -> Problem:
     who, name, form = d.company(), d.t("EPS", "每股收益"), money(2)
     if d.level == 1:
         count = num(d.pick(*_COUNTS))
-        profit = num(count.value * d.whole(1, 18).value / 2)
+        profit = num(count.value * d.whole(1, 24).value / 2)
         question = d.t(
             f"{who} has net profit of {d.money(profit, SHORT)} and {d.shares(count, SHORT)}. "
             "What are its earnings per share?",
@@ -121,7 +121,7 @@ def payout_ratio(d: Draft) -> Problem:
     profits = d.series(2_000, 20_000, len(years))
     counts = d.series(1_000, 8_000, len(years), 100)
     per_share = [
-        num(d.whole(10, 60).value / 100 * (profit.value // count.value + 1))
+        cents(profit.value / count.value * d.whole(10, 60).value / 100)
         for profit, count in zip(profits, counts, strict=True)
     ]
     rows: list[list[Cell]] = [
@@ -155,7 +155,7 @@ def dividend_yield(d: Draft) -> Problem:
     """Dividends of the year over the share price; at level 3 compared with a government bond in basis points."""
     who, name = d.company(), d.t("Dividend yield", "股息率")
     if d.level == 1:
-        share, price = d.whole(1, 10), d.whole(10, 200, 10)
+        share, price = d.whole(1, 10), d.whole(10, 400, 10)
         paid = num(price.value * share.value / 100)
         question = d.t(
             f"Shares of {who} cost {d.money(price)} and pay a yearly dividend of {d.price(paid)} per share. "
@@ -163,7 +163,7 @@ def dividend_yield(d: Draft) -> Problem:
             f"{who}股价{d.money(price)}，每股年度派息{d.price(paid)}，股息率是多少？",
         )
         return d.answer(question, name, paid / price, percent(0))
-    interim, final, price = d.amount(0, 1, 2), d.amount(1, 3, 2), d.amount(15, 80, 2)
+    interim, final, price = (num(d.whole(*span).value / 100) for span in ((10, 90), (30, 200), (2_500, 9_000)))
     bond = d.rate(150, 450)
     rows = [
         (d.t("Interim dividend per share", "中期每股派息"), d.price(interim)),

@@ -21,7 +21,7 @@ def holding_return(d: Draft) -> Problem:
     """Gain and dividends over the purchase price; fees and a loss at level 3."""
     who, name = d.company(), d.t("Return", "收益率")
     if d.level == 1:
-        bought, rate = d.whole(10, 200, 10), d.whole(-40, 80, 10)
+        bought, rate = d.whole(10, 400, 10), d.whole(-40, 80, 10)
         sold = num(bought.value * (100 + rate.value) / 100)
         question = d.t(
             f"A share is bought at {d.money(bought)} and sold at {d.money(sold)}. What is the return?",
@@ -40,7 +40,7 @@ def holding_return(d: Draft) -> Problem:
     title = d.t(f"Investment in {who}", f"投资{who}")
     if d.level == 2:
         gain = d.step(d.t("Gain", "收益"), sold - bought + paid)
-        question = d.t("What is the holding-period return?", "持有期收益率是多少？")
+        question = d.t(f"What is the holding-period return on {who}?", f"投资{who}的持有期收益率是多少？")
         return d.answer(question, name, gain / bought, percent(2), d.listing(title, rows))
     count, fees = d.whole(100, 5_000, 100), d.whole(20, 400)
     rows.insert(2, (d.t("Number of shares", "股数"), d.digits(count)))
@@ -48,8 +48,8 @@ def holding_return(d: Draft) -> Problem:
     cost = d.step(d.t("Cost", "买入成本"), bought * count)
     gain = d.step(d.t("Gain", "收益"), (sold - bought + paid) * count - fees)
     question = d.t(
-        "What is the holding-period return after fees? Fees reduce the gain and are not part of the cost.",
-        "扣除手续费后的持有期收益率是多少？手续费冲减收益，不计入买入成本。",
+        f"What is the holding-period return on {who} after fees? Fees reduce the gain and are not part of the cost.",
+        f"投资{who}扣除手续费后的持有期收益率是多少？手续费冲减收益，不计入买入成本。",
     )
     return d.answer(question, name, gain / cost, percent(2).with_sign(LOSS), d.listing(title, rows))
 
@@ -59,7 +59,7 @@ def portfolio_return(d: Draft) -> Problem:
     """Returns weighted by value; at level 3 against a benchmark."""
     name = d.t("Portfolio return", "组合收益率")
     if d.level == 1:
-        weight, first, second = d.rate(1_000, 9_000, 1_000), d.rate(0, 2_000, 100), d.rate(0, 2_000, 100)
+        weight, first, second = d.rate(1_000, 9_000, 1_000), d.rate(100, 2_000, 100), d.rate(100, 2_000, 100)
         rest = num(1 - weight.value)
         question = d.t(
             f"A portfolio is {as_percent(weight)} shares and {as_percent(rest)} bonds. Shares return "
@@ -68,9 +68,9 @@ def portfolio_return(d: Draft) -> Problem:
             f"债券收益率{as_percent(second)}，组合收益率是多少？",
         )
         return d.answer(question, name, weight * first + rest * second, percent(1))
-    count = d.level + 1
+    who, year, count = d.company(), d.year(), d.level + 1
     values = [d.whole(100, 5_000, 50) for _ in range(count)]
-    returns = [d.rate(-800 if d.level == 3 else 50, 2_200) for _ in range(count)]
+    returns = [d.rate(-800 if d.level == 3 else 50, 1_800) for _ in range(count)]
     large = d.pick(*range(count)) if d.level == 3 else -1
     factor = BILLIONS.over(COMPANY_ACCOUNTS, d.lang)
     if large >= 0:
@@ -80,7 +80,7 @@ def portfolio_return(d: Draft) -> Problem:
         [
             d.says(_ASSETS[index]),
             d.unit_of_money(BILLIONS if index == large else COMPANY_ACCOUNTS),
-            stated[index],
+            d.cell(stated[index]),
             as_percent(returns[index], 2),
             as_percent(num(d.noise(300, 2_500).value / 10_000), 2),
         ]
@@ -93,19 +93,19 @@ def portfolio_return(d: Draft) -> Problem:
         d.t("Return", "收益率"),
         d.t("Volatility", "波动率"),
     ]
-    context = d.table(d.t("Portfolio at the start of the year", "年初投资组合"), head, rows)
+    context = d.table(d.t(f"Portfolio of {who}, 1 January {year}", f"{who}{year}年初投资组合"), head, rows)
     if large >= 0:
         stated[large] = d.step(d.says(_ASSETS[large]), stated[large] * factor)
     whole = d.step(d.t("Total value", "总市值"), total(stated))
     gains: list[Term] = [d.step(d.t("Gain", "收益"), total([v * r for v, r in zip(stated, returns, strict=True)]))]
     if d.level == 2:
-        question = d.t("What is the return of the portfolio over the year?", "该组合全年收益率是多少？")
+        question = d.t(f"What was the portfolio return of {who} in {year}?", f"{who}{year}年投资组合收益率是多少？")
         return d.answer(question, name, gains[0] / whole, percent(2), context)
     benchmark = d.rate(100, 1_200)
     earned = d.step(name, gains[0] / whole)
     question = d.t(
-        f"The benchmark returned {as_percent(benchmark, 2)}. By how much did the portfolio beat it?",
-        f"业绩比较基准收益率为{as_percent(benchmark, 2)}，该组合超额收益是多少？",
+        f"The benchmark returned {as_percent(benchmark, 2)} in {year}. By how much did the portfolio of {who} beat it?",
+        f"{year}年业绩比较基准收益率为{as_percent(benchmark, 2)}，{who}投资组合的超额收益是多少？",
     )
     form = points(2).with_sign(Text("a shortfall is negative", "低于基准为负"))
     return d.answer(question, d.t("Excess return", "超额收益"), earned - benchmark, form, context)
@@ -125,25 +125,27 @@ def sharpe_ratio(d: Draft) -> Problem:
             f"某基金收益率{earned}%，波动率{risk}%，无风险利率{free}%，夏普比率是多少？",
         )
         return d.answer(question, name, (earned - free) / risk, number(1))
-    letters = "ABCD"[: 2 * d.level - 2]
-    free = d.rate(100, 350)
-    returns = [[d.rate(-600 if d.level == 3 else 200, 1_800) for _ in range(d.level)] for _ in letters]
-    risks = [d.rate(500, 2_500) for _ in letters]
-    chosen = d.pick(*range(len(letters)))
-    years = range(2025 - d.level, 2025)
+    funds = [name + d.t(" Fund", "基金") for name in d.companies(2 * d.level - 2)]
+    last, free = d.year(), d.rate(100, 350)
+    returns = [[d.rate(-600 if d.level == 3 else 200, 1_800) for _ in range(d.level)] for _ in funds]
+    risks = [d.rate(500, 2_500) for _ in funds]
+    chosen = d.pick(*range(len(funds)))
     rows: list[list[Cell]] = [
-        [letter, *(as_percent(value, 2) for value in line), as_percent(risk, 2)]
-        for letter, line, risk in zip(letters, returns, risks, strict=True)
+        [fund, *(as_percent(value, 2) for value in line), as_percent(risk, 2)]
+        for fund, line, risk in zip(funds, returns, risks, strict=True)
     ]
-    head = [d.t("Fund", "基金"), *(d.t(f"Return {year}", f"{year}年收益率") for year in years),
-            d.t("Volatility a year", "年化波动率")]  # fmt: skip
+    years = range(last + 1 - d.level, last + 1)
+    head = [
+        d.t("Fund", "基金"),
+        *(d.t(f"Return {year}", f"{year}年收益率") for year in years),
+        d.t("Volatility a year", "年化波动率"),
+    ]
     title = d.t(f"Funds; risk-free rate {as_percent(free, 2)}", f"基金业绩（无风险利率{as_percent(free, 2)}）")
     mean = d.step(d.t("Mean return", "平均收益率"), total(returns[chosen]) / d.level)
     question = d.t(
-        f"What is the Sharpe ratio of fund {letters[chosen]}, on the arithmetic mean of its yearly returns?",
-        f"按各年收益率的算术平均数计算，基金{letters[chosen]}的夏普比率是多少？",
+        f"What is the Sharpe ratio of {funds[chosen]} for {years[0]} to {last}, on the arithmetic mean of its yearly "
+        "returns?",
+        f"按各年收益率的算术平均数计算，{funds[chosen]}{years[0]}年至{last}年的夏普比率是多少？",
     )
-    form = number(2).with_sign(
-        Text("a return below the risk-free rate gives a negative ratio", "收益低于无风险利率时为负")
-    )
+    form = number(2).with_sign(Text("a return below the risk-free rate counts as negative", "收益低于无风险利率时为负"))
     return d.answer(question, name, (mean - free) / risks[chosen], form, d.table(title, head, rows))

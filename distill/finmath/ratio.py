@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from distill.finmath.arithmetic import Term, num, total
 from distill.finmath.draft import Cell, Draft, Problem
-from distill.finmath.wording import BILLIONS, DECREASE, EMPTY, LOSS, SHORT, Form, Scale, Text, percent, points
+from distill.finmath.wording import BILLIONS, DECREASE, EMPTY, LOSS, MILLIONS, SHORT, Form, Scale, Text, percent, points
 
 # Amounts that divide in the head.
 ROUND = (20, 40, 50, 60, 80, 100, 120, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500, 2000)
+# A bank's books are an order of magnitude larger.
+BANK_ROUND = (*ROUND, 2500, 3000, 4000, 5000, 6000, 8000, 10_000, 12_000, 15_000, 20_000)
 
 # Statements of account come in millions in English, in 百万元 (banks) or 万元 (most companies) in Chinese.
 COMPANY_ACCOUNTS = Scale(Text("million", "万"), (6, 4))
@@ -72,15 +74,15 @@ def ratio(d: Draft, who: str, spec: Ratio) -> Problem:
     return _mixed_units(d, who, spec) if spec.bottom.average or d.pick(True, False) else _change(d, who, spec)
 
 
-def friendly(d: Draft, low: int, high: int, step: int = 1) -> tuple[Term, Term]:
+def friendly(d: Draft, low: int, high: int, step: int = 1, amounts: Sequence[int] = ROUND) -> tuple[Term, Term]:
     """Two whole numbers whose quotient is a round share between `low` and `high` per mille."""
     share = int(d.whole(low, high, step).value)
-    bottom = d.pick(*(amount for amount in ROUND if amount * share % 1000 == 0))
+    bottom = d.pick(*(amount for amount in amounts if amount * share % 1000 == 0))
     return num(bottom * share // 1000), num(bottom)
 
 
 def _in_a_sentence(d: Draft, who: str, spec: Ratio) -> Problem:
-    top, bottom = friendly(d, *spec.easy)
+    top, bottom = friendly(d, *spec.easy, BANK_ROUND if spec.accounts is MILLIONS else ROUND)
     name, over, under = d.says(spec.name), d.says(spec.top.name), d.says(spec.bottom.name)
     amounts = d.money(bottom, SHORT), d.money(top, SHORT)
     question = d.t(

@@ -156,12 +156,12 @@ def receivable_days(d: Draft) -> Problem:
     who, name = d.company(), d.t("Receivable days", "应收账款周转天数")
     form = number(0 if d.level == 1 else 1, Text("days", "天"))
     if d.level == 1:
-        days, revenue = d.whole(18, 180, 18), d.whole(100, 2_000, 100)
+        days, revenue = d.whole(9, 180, 9), d.whole(100, 2_000, 100)
         owed = num(days.value * revenue.value / 360)
         question = d.t(
             f"{who} has receivables of {d.money(owed, SHORT)} and annual revenue of {d.money(revenue, SHORT)}. "
             "What are its receivable days in a 360-day year?",
-            f"{who}应收账款{d.money(owed, SHORT)}，全年营业收入{d.money(revenue, SHORT)}，"
+            f"{who}应收账款{d.money(owed, SHORT)}，年营业收入{d.money(revenue, SHORT)}，"
             "按360天计，应收账款周转天数是多少？",
         )
         return d.answer(question, name, owed / revenue * 360, form)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from distill.finmath.arithmetic import Term, cents, num, total
+from distill.finmath.arithmetic import cents, num, total
 from distill.finmath.draft import Cell, Draft, Problem, as_percent
 from distill.finmath.kinds import kind
 from distill.finmath.ratio import COMPANY_ACCOUNTS
@@ -12,7 +12,6 @@ from distill.finmath.wording import (
     BILLIONS,
     MILLIONS,
     ONES,
-    SHORT,
     THOUSANDS,
     Form,
     Scale,
@@ -37,7 +36,7 @@ def scale_change(d: Draft) -> Problem:
         given, wanted = (large, small) if down else (small, large)
         stated = amount if down else num(amount.value * factor)
         question = d.t(
-            f"How much is {d.money(stated, given)} in {_plural(wanted)}?",
+            f"How much is {d.money(stated, given)} in {_dollars(wanted)}?",
             f"{d.money(stated, given)}等于多少{d.unit_of_money(wanted)}？",
         )
         converted = stated * factor if down else stated / factor
@@ -61,7 +60,7 @@ def scale_change(d: Draft) -> Problem:
         amounts[loss] = -amounts[loss]
         amounts[loss] = num(amounts[loss].value)
     rows: list[list[Cell]] = [
-        [label, d.unit_of_money(scale), amount, d.noise(100, 9_000)]
+        [label, d.unit_of_money(scale), d.cell(amount), d.cell(d.noise(100, 9_000))]
         for label, scale, amount in zip(labels, scales, amounts, strict=True)
     ]
     head = [
@@ -79,9 +78,9 @@ def scale_change(d: Draft) -> Problem:
         else:
             parts.append(d.step(label, amount * factor if wanted is small else amount / factor))
     question = d.t(
-        f"What is the sum of the net profits of all entities of {who}, with losses deducted, without consolidation "
-        "adjustments?",
-        f"不考虑合并抵销，{who}各主体净利润合计（亏损相减）是多少？",
+        f"What is the sum of the {year} net profits of all entities of {who}, with losses deducted and without "
+        "consolidation adjustments?",
+        f"不考虑合并抵销，{who}{year}年各主体净利润合计（亏损为负）是多少？",
     )
     form = money(2, large) if d.level == 2 else money(0, small)
     return d.answer(question, d.t("Sum", "合计"), total(parts), form, context)
@@ -98,23 +97,23 @@ def rate_in_basis_points(d: Draft) -> Problem:
             f"某利率由{as_percent(before)}升至{as_percent(after)}，上升了多少个基点？",
         )
         return d.answer(question, d.t("Rise", "升幅"), after - before, basis_points())
-    year, name = d.year(), d.t("Change", "变动")
+    who, year, name = d.bank(), d.year(), d.t("Change", "变动")
     if d.level == 2:
         levels = [d.rate(250, 450, 5)]
         for _ in range(3):
             levels.append(num(levels[-1].value + d.pick(-25, -15, -10, 5, 10, 25, 50) * num(1).value / 10_000))
         months = [f"{year}-{month:02d}" for month in (1, 4, 7, 10)]
         rows: list[list[Cell]] = [
-            [d.t("1-year loan prime rate", "1年期LPR"), *(as_percent(level, 2) for level in levels)],
+            [d.t("1-year lending rate", "1年期贷款利率"), *(as_percent(level, 2) for level in levels)],
             [
                 d.t("1-year deposit rate", "1年期存款利率"),
                 *(as_percent(num(d.noise(120, 200, 5).value / 10_000), 2) for _ in months),
             ],
         ]
-        context = d.table(d.t("Interest rates", "利率一览"), [d.t("Rate", "利率"), *months], rows)
+        context = d.table(d.t(f"Interest rates of {who}", f"{who}利率一览"), [d.t("Rate", "利率"), *months], rows)
         question = d.t(
-            f"By how many basis points did the 1-year loan prime rate change from {months[0]} to {months[3]}?",
-            f"1年期LPR从{months[0]}到{months[3]}变动了多少个基点？",
+            f"By how many basis points did the 1-year lending rate of {who} change from {months[0]} to {months[3]}?",
+            f"{who}的1年期贷款利率从{year}年1月到{year}年10月变动了多少个基点？",
         )
         return d.answer(question, name, levels[3] - levels[0], basis_points().with_sign(_CUT), context)
     # A loan is priced at the reference rate plus a margin; both move.
@@ -126,14 +125,17 @@ def rate_in_basis_points(d: Draft) -> Problem:
         [d.t("Commitment fee (bps)", "承诺费（基点）"), *(str(d.noise(10, 40, 5)) for _ in rates)],
         [d.t("Inflation", "通货膨胀率"), *(as_percent(num(d.noise(50, 300, 5).value / 10_000), 2) for _ in rates)],
     ]
-    context = d.table(d.t("Floating-rate loan", "浮动利率贷款"), [d.t("Item", "项目"), str(year - 1), str(year)], rows)
+    context = d.table(
+        d.t(f"Floating-rate loan of {who}", f"{who}浮动利率贷款"), [d.t("Item", "项目"), str(year - 1), str(year)], rows
+    )
     before, after = (
         d.step(d.t(f"Loan rate {of_year}", f"{of_year}年贷款利率"), rate + margin / 10_000)
         for of_year, rate, margin in zip((year - 1, year), rates, margins, strict=True)
     )
     question = d.t(
-        f"The loan rate is the reference rate plus the margin. By how much did it change from {year - 1} to {year}?",
-        f"贷款利率为基准利率加点形成，从{year - 1}年到{year}年变动了多少？",
+        f"The loan rate at {who} is the reference rate plus the margin. By how much did it change from {year - 1} to "
+        f"{year}?",
+        f"{who}的贷款利率由基准利率加点形成，从{year - 1}年到{year}年变动了多少？",
     )
     return d.answer(question, name, after - before, basis_points().with_sign(_CUT), context)
 
@@ -149,19 +151,19 @@ def currency_conversion(d: Draft) -> Problem:
         )
         return d.answer(question, d.t("Amount", "金额"), dollars * rate, _yuan(0, ONES))
     who, rates = d.company(), [num(d.whole(low, high).value / 100) for low, high in ((640, 730), (720, 810), (85, 93))]
-    names = [d.t("US dollar", "美元"), d.t("Euro", "欧元"), d.t("Hong Kong dollar", "港元")]
+    names = [d.t("US dollar", "美元"), d.t("euro", "欧元"), d.t("Hong Kong dollar", "港元")]
     scale = COMPANY_ACCOUNTS
     unit = scale.says(d.lang)
     amounts = [d.whole(50, 3_000) for _ in names]
     if d.level == 2:
         home = d.whole(500, 9_000)
         rows: list[list[Cell]] = [
-            [name, amount, d.digits(rate, 2)] for name, amount, rate in zip(names, amounts, rates, strict=True)
+            [name, d.cell(amount), d.digits(rate, 2)] for name, amount, rate in zip(names, amounts, rates, strict=True)
         ]
-        rows.append([d.t("Chinese yuan", "人民币"), home, "1.00"])
+        rows.append([d.t("Chinese yuan", "人民币"), d.cell(home), "1.00"])
         head = [
             d.t("Currency", "币种"),
-            d.t(f"Revenue ({unit})", f"收入（{unit}）"),
+            d.t(f"Revenue ({unit}, own currency)", f"收入（{unit}，原币）"),
             d.t("Yuan per unit", "折算汇率（元）"),
         ]
         context = d.table(d.t(f"{who}, revenue by currency", f"{who}按币种划分的收入"), head, rows)
@@ -171,13 +173,13 @@ def currency_conversion(d: Draft) -> Problem:
     closing = [cents(rate.value * d.whole(94, 106).value / 100) for rate in rates]
     owed = [d.whole(50, 1_500) for _ in names]
     rows = [
-        [name, amount, debt, d.digits(rate, 2), d.digits(end, 2)]
+        [name, d.cell(amount), d.cell(debt), d.digits(rate, 2), d.digits(end, 2)]
         for name, amount, debt, rate, end in zip(names, amounts, owed, rates, closing, strict=True)
     ]
     head = [
         d.t("Currency", "币种"),
-        d.t(f"Receivables ({unit})", f"应收账款（{unit}）"),
-        d.t(f"Payables ({unit})", f"应付账款（{unit}）"),
+        d.t(f"Receivables ({unit}, own currency)", f"应收账款（{unit}，原币）"),
+        d.t(f"Payables ({unit}, own currency)", f"应付账款（{unit}，原币）"),
         d.t("Yuan per unit when booked", "入账汇率（元）"),
         d.t("Yuan per unit at year end", "年末汇率（元）"),
     ]
@@ -203,6 +205,6 @@ def _yuan(decimals: int, scale: Scale) -> Form:
     return replace(number(decimals, unit), answer_type="money")
 
 
-def _plural(scale: Scale) -> str:
-    """The unit as English asks for it: "millions of dollars"."""
+def _dollars(scale: Scale) -> str:
+    """The unit as English asks for it: "million dollars"."""
     return f"{scale.name.en} dollars".strip()

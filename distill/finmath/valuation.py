@@ -122,7 +122,7 @@ def peg_ratio(d: Draft) -> Problem:
     """P/E over earnings growth in percent."""
     who = d.company()
     if d.level == 1:
-        growth, peg = num(d.pick(4, 5, 8, 10, 12, 15, 20, 25, 30, 40)), d.whole(5, 25)
+        growth, peg = num(d.pick(4, 5, 8, 10, 12, 15, 16, 20, 24, 25, 30, 35, 40, 50)), d.whole(5, 25)
         times = num(growth.value * peg.value / 10)
         question = d.t(
             f"{who} has a P/E ratio of {times} and expected earnings growth of {growth}% a year. "
