@@ -222,13 +222,18 @@ async def _ask_all(settings: Settings, plans: list[Plan], journal: Journal, bars
 
 
 async def _tick(journal: Journal, bars: Progress, lines: list[tuple[Plan, TaskID, int]]) -> None:
+    """Once a second, and once more at the end: sync the journal and move the bars."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    while True:
-        await asyncio.sleep(_TICK_S)
-        await asyncio.to_thread(journal.sync)
+    ended = False
+    while not ended:
+        try:
+            await asyncio.sleep(_TICK_S)
+            await asyncio.to_thread(journal.sync)
+        except asyncio.CancelledError:
+            ended = True
         for plan, bar, before in lines:
-            rate = plan.completion_tokens / (loop.time() - started)
+            rate = plan.completion_tokens / max(loop.time() - started, _TICK_S)
             bars.update(bar, completed=before + plan.requests, note=f"{rate:,.0f} tokens/s")
 
 

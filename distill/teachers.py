@@ -194,7 +194,7 @@ class Endpoint:
                     return outcome, latency
                 if outcome.limited:
                     rate_limits += 1
-                    self._throttle.limited(outcome.after_s or _wait(rate_limits))
+                    self._throttle.limited(outcome.after_s or _wait(rate_limits), started)
                 else:
                     failures += 1
             if not outcome.again or failures >= self.teacher.attempts or rate_limits >= _MOST_RATE_LIMITS:
@@ -217,7 +217,8 @@ class Endpoint:
             return Failure(f"no answer within {self.teacher.timeout_s:g} s")
         except aiohttp.ClientConnectorError as error:
             if not self._reached:
-                why = (error.os_error.strerror or "cannot connect").lower()
+                number = error.os_error.errno
+                why = os.strerror(number).lower() if number and number > 0 else "no such host"
                 raise Refused(
                     f"teacher {self.teacher.name!r}: nothing answers at {self.url} ({why}); "
                     "start the server or mend base_url"
@@ -264,7 +265,7 @@ def _key(teacher: Teacher) -> str:
 
 def _wait(failures: int) -> float:
     """Seconds before the next attempt: doubling; half is random, so that failed requests do not come back together."""
-    longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (failures - 1))
+    longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(failures - 1, 32))
     return longest * random.uniform(0.5, 1.0)
 
 

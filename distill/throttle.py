@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 from collections import deque
 
-# A 429 takes away 30% of the requests in flight; an answer gives back 1/limit, so that a full round of answers adds
-# one (additive increase, multiplicative decrease, as TCP shares a line). 0.7 keeps most of the rate that did work.
+# A 429 takes away 30% of the requests in flight; answers give it back, a twentieth of the ceiling for each round of
+# them, so that a limit by the minute is felt for a minute and not for the rest of the run. (Additive increase,
+# multiplicative decrease, as TCP shares a line.)
 _DECREASE = 0.7
+_ROUNDS_TO_THE_CEILING = 20
 
 
 class Stop:
@@ -34,18 +36,18 @@ class Stop:
 class Throttle:
     """Lets at most `ceiling` requests run at once, fewer after "too many requests".
 
-    Used as `async with throttle:` around one attempt. `limited(pause)` reports a 429: nothing starts for `pause`
-    seconds, and the number allowed shrinks, once for each pause however many requests were told. `went_well()`
-    lets it grow again.
+    Used as `async with throttle:` around one attempt. `limited` reports a 429 and `went_well` an answer.
     """
 
     def __init__(self, ceiling: int, stop: Stop) -> None:
         self._ceiling = float(ceiling)
         self._limit = float(ceiling)
+        self._step = max(1.0, ceiling / _ROUNDS_TO_THE_CEILING)
         self._stop = stop
         self._running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._resume_at = 0.0
+        self._decreased_at = 0.0
 
     @property
     def limit(self) -> int:
@@ -61,26 +63,40 @@ class Throttle:
             elif self._running < self.limit:
                 break
             else:
-                turn = loop.create_future()
-                self._waiting.append(turn)
-                await turn
+                await self._turn(loop.create_future())
         self._running += 1
 
     async def __aexit__(self, *exc: object) -> None:
         self._running -= 1
-        # Two turns for one that ended: the limit may have grown. Who wakes in vain waits again.
-        for _ in range(min(2, len(self._waiting))):
-            turn = self._waiting.popleft()
-            if not turn.done():  # done: its task was cancelled
-                turn.set_result(None)
+        self._wake(2)  # two for one that ended, since the limit may have grown; who wakes in vain waits again
 
-    def limited(self, pause: float) -> None:
-        """Too many requests: wait `pause` seconds, then go on with fewer."""
+    def limited(self, pause: float, started: float) -> None:
+        """A request that started at `started` (the loop's time) was one too many: none starts for `pause` seconds.
+
+        Requests that were on their way when the limit shrank do not shrink it again.
+        """
         now = asyncio.get_running_loop().time()
-        if now >= self._resume_at:
+        if started >= self._decreased_at:
+            self._decreased_at = now
             self._limit = max(1.0, min(self._limit, self._running) * _DECREASE)
         self._resume_at = max(self._resume_at, now + pause)
 
     def went_well(self) -> None:
         """An answer came: allow a little more."""
-        self._limit = min(self._ceiling, self._limit + 1 / self._limit)
+        self._limit = min(self._ceiling, self._limit + self._step / self._limit)
+
+    async def _turn(self, turn: asyncio.Future[None]) -> None:
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it had been given its turn: pass it on
+                self._wake(1)
+            raise
+
+    def _wake(self, count: int) -> None:
+        while count and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # done: its task was cancelled
+                turn.set_result(None)
+                count -= 1

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from distill import teachers
+from distill.records import Question, write_records
+
+
+@pytest.fixture
+def make_questions(tmp_path: Path) -> Callable[..., Path]:
+    """Writes `count` questions that a `FaultServer` can tell apart."""
+
+    def make(count: int, name: str = "questions.jsonl") -> Path:
+        path = tmp_path / name
+        write_records(path, (numbered_question(number) for number in range(count)))
+        return path
+
+    return make
+
+
+def numbered_question(number: int) -> Question:
+    return Question(
+        id=f"q-{number}",
+        source="made",
+        split="train",
+        lang="en",
+        task="reporting",
+        question=f"Secret-Corp asks question number {number}: revenue 300, profit 12; what is the net margin?",
+        gold="4%",
+        answer_type="percent",
+        unit="%",
+        licence="Apache-2.0",
+        meta={"doc": f"page-{number}", "answer_type": "percent", "solution": "12 / 300 = 4%."},
+    )
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backoff in milliseconds, so that a test of retries takes no minute."""
+    monkeypatch.setattr(teachers, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(teachers, "_LONGEST_WAIT_S", 0.05)

@@ -1,0 +1,465 @@
+"""The stage `distill` against an endpoint that fails, dies and lies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_server import GOOD, FaultServer, always, first
+from pydantic import ValidationError
+
+from distill import ask, manifest, teachers
+from distill.journal import Journal, entries
+from distill.records import Trace, read_records
+from reward_plugins.errors import Refused
+
+FAULTS = [
+    "ok",
+    "429",
+    "500",
+    "503",
+    "hang",
+    "cut",
+    "drop",
+    "html",
+    "not json",
+    "wrong json",
+    "no message",
+    "empty choices",
+    "error in 200",
+]
+
+
+def settings(questions: Path, url: str, **teacher: Any) -> ask.Settings:
+    base = {"name": "t", "base_url": url, "model": "m", "concurrency": 16, "timeout_s": 5.0}
+    return ask.Settings(
+        questions=questions,
+        out=questions.parent / "traces.jsonl",
+        teachers=[teachers.Teacher(**{**base, **teacher})],
+    )
+
+
+def traces(stage: ask.Settings) -> list[Trace]:
+    return list(read_records(stage.out, Trace))
+
+
+@pytest.mark.usefixtures("short_waits")
+@pytest.mark.parametrize("fault", FAULTS[1:])
+def test_each_fault_is_ridden_out(make_questions: Callable[..., Path], fault: str) -> None:
+    with FaultServer(first([fault, "ok"])) as server:
+        stage = settings(make_questions(4), server.url, timeout_s=0.3)
+        counts = ask.run(stage)["teachers"]["t"]
+    assert counts["answered"] == 4 and counts["errors"] == 0
+    assert server.asked == {0: 2, 1: 1, 2: 2, 3: 1}
+    assert {trace.response for trace in traces(stage)} == {GOOD}
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_many_questions_and_all_faults_at_once(make_questions: Callable[..., Path]) -> None:
+    permanent = "422"
+    script = first([*FAULTS, permanent])
+    with FaultServer(lambda n, attempt: permanent if n % 14 == 13 else script(n, attempt)) as server:
+        stage = settings(make_questions(1_000), server.url, concurrency=256, timeout_s=1.0)
+        counts = ask.run(stage)["teachers"]["t"]
+    ended = traces(stage)
+    assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(1_000)}
+    failed = {trace.question_id: trace.error for trace in ended if trace.error}
+    assert failed == {f"q-{n}": "http 422" for n in range(13, 1_000, 14)}
+    assert counts["answered"] + counts["errors"] == counts["wanted"] == 1_000
+    assert all(server.answered[n] == 1 for n in range(1_000) if n % 14 != 13)
+    assert all(server.asked[n] == 1 for n in range(13, 1_000, 14))
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_attempts_are_bounded_and_an_error_is_final_until_asked_again(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(lambda n, attempt: "500" if n == 3 else "ok") as server:
+        stage = settings(make_questions(5), server.url, attempts=4, concurrency=1)
+        assert ask.run(stage)["teachers"]["t"]["errors"] == 1
+        assert server.asked[3] == 4
+        assert ask.run(stage)["teachers"]["t"]["requests"] == 0
+        assert server.asked[3] == 4
+        server.script = always("ok")
+        again = stage.model_copy(update={"retry_errors": True})
+        assert ask.run(again)["teachers"]["t"] == {
+            "wanted": 5,
+            "answered": 5,
+            "errors": 0,
+            "without_solution": 0,
+            "requests": 1,
+            "prompt_tokens": 60,
+            "completion_tokens": 30,
+        }
+    assert Counter(trace.question_id for trace in traces(stage)) == {f"q-{n}": 1 for n in range(5)}
+    assert all(server.answered[n] == 1 for n in range(5))
+
+
+def test_two_thousand_questions_in_seconds(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(always("ok"), delay_s=0.02) as server:
+        stage = settings(make_questions(2_000), server.url, concurrency=64)
+        started = time.monotonic()
+        ask.run(stage)
+        assert time.monotonic() - started < 15
+        assert 32 < server.most_running <= 64
+    assert len({trace.id for trace in traces(stage)}) == 2_000
+
+
+def test_a_429_slows_down_and_does_not_cost_an_attempt(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(lambda n, attempt: "ok") as server:
+        # More than four at once are turned down, as a rate limit does.
+        server.script = lambda n, attempt: "429" if server.running > 4 else "ok"
+        server.delay_s = 0.02
+        stage = settings(make_questions(80), server.url, concurrency=32, attempts=1)
+        counts = ask.run(stage)["teachers"]["t"]
+    assert counts["answered"] == 80 and counts["errors"] == 0
+    assert sum(server.asked.values()) < 80 * 4
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "names? the environment variable|asks for a key"), (404, "no such address or no model 'm'"), (307, "moved")],
+)
+def test_what_concerns_the_endpoint_stops_the_run(make_questions: Callable[..., Path], status: int, words: str) -> None:
+    with FaultServer(always(str(status))) as server:
+        stage = settings(make_questions(200), server.url, concurrency=4)
+        with pytest.raises(Refused, match=words):
+            ask.run(stage)
+        assert sum(server.asked.values()) <= 4
+    assert traces(stage) == []
+    assert not stage.manifest_path().exists()
+
+
+def test_nothing_listens(make_questions: Callable[..., Path]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        with pytest.raises(Refused, match="nothing answers at .*refused"):
+            ask.run(settings(make_questions(3), url))
+
+
+@pytest.mark.usefixtures("short_waits")
+@pytest.mark.parametrize(
+    ("fault", "words"), [("hang", "no answer within 0.2 s"), ("html", "HTML page"), ("cut", "cut"), ("400", "no good")]
+)
+def test_an_endpoint_that_never_answers_is_refused_and_leaves_no_error(
+    make_questions: Callable[..., Path], fault: str, words: str
+) -> None:
+    with FaultServer(always(fault)) as server:
+        for count in (3, 100):
+            stage = settings(make_questions(count), server.url, timeout_s=0.2, attempts=2)
+            with pytest.raises(Refused, match=f"answered none of .*{words}"):
+                ask.run(stage)
+            assert traces(stage) == []
+        assert sum(server.asked.values()) < 100
+        server.script = always("ok")
+        assert ask.run(stage)["teachers"]["t"]["answered"] == 100
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_an_outage_stops_the_run_and_the_rest_waits(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(lambda n, attempt: "ok" if n < 50 else "500") as server:
+        stage = settings(make_questions(1_000), server.url, concurrency=4, attempts=2)
+        with pytest.raises(Refused, match="in a row failed.*http 500.*retry_errors"):
+            ask.run(stage)
+        assert 50 + 32 <= len(traces(stage)) < 100
+        server.script = always("ok")
+        counts = ask.run(stage.model_copy(update={"retry_errors": True}))["teachers"]["t"]
+    assert counts["answered"] == 1_000 and counts["errors"] == 0
+    assert set(server.answered.values()) == {1}
+
+
+def test_answers_in_flight_are_kept_when_another_teacher_stops_the_run(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(always("ok"), delay_s=0.3) as good, FaultServer(always("403")) as bad:
+        stage = settings(make_questions(100), good.url, concurrency=8)
+        stage.teachers.append(teachers.Teacher(name="other", base_url=bad.url, model="m"))
+        with pytest.raises(Refused, match="'other'"):
+            ask.run(stage)
+    assert len(traces(stage)) == sum(good.answered.values()) == 8
+
+
+RUN = """
+import sys
+from distill import ask
+ask.run(ask.Settings.model_validate_json(sys.argv[1]))
+"""
+
+
+def test_kill_minus_9_loses_nothing_and_doubles_nothing(make_questions: Callable[..., Path]) -> None:
+    """Killed ten times at random moments, the run ends with each question answered, and asks none twice for nothing."""
+    draw = random.Random(7)
+    concurrency = 16
+    with FaultServer(always("ok"), delay_s=0.02) as server:
+        stage = settings(make_questions(2_500), server.url, concurrency=concurrency)
+        command = [sys.executable, "-c", RUN, stage.model_dump_json()]
+        kills, kept = 0, 0
+        while kills < 10:
+            child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            before = sum(server.answered.values())
+            while child.poll() is None and sum(server.answered.values()) == before:
+                time.sleep(0.01)
+            time.sleep(draw.uniform(0.0, 0.25))
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            kills += 1
+            lines = stage.out.read_bytes().split(b"\n")[:-1]
+            assert len(lines) >= kept, "a finished line is gone"
+            kept = len(lines)
+        assert 0 < kept < 2_500, "the kills came too late or too early to test anything"
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    ended = traces(stage)
+    assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(2_500)}
+    # What a kill costs: the answers that were on their way, and nothing of what had arrived.
+    assert sum(server.answered.values()) <= 2_500 + kills * concurrency
+
+
+def test_a_torn_last_line_heals(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(always("ok")) as server:
+        stage = settings(make_questions(6), server.url)
+        ask.run(stage)
+        whole = stage.out.read_bytes()
+        last = whole.splitlines(keepends=True)[-1]
+        for cut in (1, len(last) // 2, len(last) - 1):
+            stage.out.write_bytes(whole[: -len(last)] + last[:cut])
+            ask.run(stage)
+            ended = traces(stage)
+            assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(6)}
+    # A line that lacks its newline only was whole; the two others were asked again.
+    assert sum(server.answered.values()) == 6 + 2
+
+
+def test_a_broken_line_in_the_midst_is_named(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(always("ok")) as server:
+        stage = settings(make_questions(3), server.url)
+        ask.run(stage)
+        lines = stage.out.read_bytes().splitlines(keepends=True)
+        stage.out.write_bytes(lines[0] + b'{"id": "half\n' + lines[2])
+        with pytest.raises(Refused, match="line 2"):
+            ask.run(stage)
+        assert sum(server.asked.values()) == 3
+        counts = ask.run(stage.model_copy(update={"skip_bad": True}))
+    assert counts["bad_traces"] == {"not a JSON object": 1} and counts["teachers"]["t"]["requests"] == 1
+
+
+def test_a_broken_question_costs_no_request(make_questions: Callable[..., Path]) -> None:
+    path = make_questions(3)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("{broken\n")
+    with FaultServer(always("ok")) as server:
+        with pytest.raises(Refused, match="line 4.*skip-bad"):
+            ask.run(settings(path, server.url))
+        assert not server.asked
+        counts = ask.run(settings(path, server.url).model_copy(update={"skip_bad": True}))
+    assert counts["bad_lines"] == {"not a JSON object": 1} and counts["questions"] == 3
+
+
+def test_a_changed_prompt_asks_anew(make_questions: Callable[..., Path], tmp_path: Path) -> None:
+    prompt = tmp_path / "system.txt"
+    with FaultServer(always("ok")) as server:
+        for text, asked in (("Be brief.", 4), ("Be brief.", 4), ("Be long.", 8)):
+            prompt.write_text(text, encoding="utf-8")
+            stage = settings(make_questions(2), server.url, samples=2, system_prompt=prompt)
+            ask.run(stage)
+            assert sum(server.asked.values()) == asked
+    assert len({entry.id for entry in entries(stage.out)}) == 8
+    assert {entry.slot for entry in entries(stage.out)} == {f"q-{n}|t|{sample}" for n in (0, 1) for sample in (0, 1)}
+
+
+def test_reference_asks_nobody(make_questions: Callable[..., Path]) -> None:
+    path = make_questions(3)
+    stage = ask.Settings(
+        questions=path, out=path.parent / "t.jsonl", teachers=[teachers.Teacher(name="reference", kind="reference")]
+    )
+    for requests in (3, 0):
+        counts = ask.run(stage)["teachers"]["reference"]
+        assert (counts["answered"], counts["requests"]) == (3, requests)
+    assert {trace.response for trace in traces(stage)} == {"<think>12 / 300 = 4%.</think><answer>4%</answer>"}
+
+
+def test_the_request_is_what_the_settings_say(
+    make_questions: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", "sk-very-secret")
+    with FaultServer(always("ok")) as server:
+        stage = settings(
+            make_questions(1),
+            server.url + "/chat/completions/",
+            temperature=0.6,
+            top_p=0.95,
+            max_tokens=64,
+            extra_body={"chat_template_kwargs": {"enable_thinking": True}},
+            api_key_env="A_KEY",
+        )
+        ask.run(stage)
+    body = server.bodies[0]
+    assert body.pop("messages") == [
+        {
+            "role": "user",
+            "content": "Secret-Corp asks question number 0: revenue 300, profit 12; what is the net margin?",
+        }
+    ]
+    assert body == {
+        "model": "m",
+        "temperature": 0.6,
+        "top_p": 0.95,
+        "max_tokens": 64,
+        "chat_template_kwargs": {"enable_thinking": True},
+    }
+    assert server.headers[0]["Authorization"] == "Bearer sk-very-secret"
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_no_key_and_no_question_in_logs_or_messages(
+    make_questions: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("A_KEY", "sk-very-secret")
+    caplog.set_level(logging.DEBUG)
+    said: list[str] = []
+    questions = make_questions(14)
+    for script in (first(FAULTS), always("401"), always("400"), always("html")):
+        with FaultServer(script) as server:
+            stage = settings(questions, server.url, api_key_env="A_KEY", timeout_s=0.3, attempts=2)
+            stage.out.unlink(missing_ok=True)
+            try:
+                ask.run(stage)
+            except Refused as refused:
+                said.append(str(refused))
+    captured = capfd.readouterr()
+    log = caplog.text + captured.out + captured.err + "\n".join(said)
+    assert len(said) == 3 and "asking again" in log, "there is nothing to grep"
+    written = [path.read_text(encoding="utf-8") for path in stage.out.parent.glob("traces*")]
+    assert "sk-very-secret" not in log + "".join(written)
+    assert "Secret-Corp" not in log
+
+
+def test_an_error_message_that_quotes_the_question_is_not_repeated() -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "what is the margin of Secret-Corp?"}]}).encode()
+    quoting = json.dumps({"error": {"message": "cannot parse: the margin of Secret-Corp"}}).encode()
+    plain = json.dumps({"error": {"message": "max_tokens must be\n positive"}}).encode()
+    assert teachers._harmless_words(quoting, body, "") == ""
+    assert teachers._harmless_words(plain, body, "") == "max_tokens must be positive"
+    assert teachers._harmless_words(b"<html>", body, "") == ""
+    assert teachers._harmless_words(json.dumps({"message": "bad key sk-1"}).encode(), body, "sk-1") == ""
+
+
+def test_two_runs_do_not_share_a_journal(tmp_path: Path) -> None:
+    with Journal(tmp_path / "t.jsonl"), pytest.raises(Refused, match="another run"):
+        Journal(tmp_path / "t.jsonl")
+    Journal(tmp_path / "t.jsonl").close()
+
+
+def test_a_missing_key_is_told_before_anything_is_sent(
+    make_questions: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_KEY", raising=False)
+    with FaultServer(always("ok")) as server:
+        with pytest.raises(Refused, match="NO_KEY is not set"):
+            ask.run(settings(make_questions(1), server.url, api_key_env="NO_KEY"))
+        assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("teacher", "words"),
+    [
+        ({"name": "a|b"}, "pattern"),
+        ({"name": "t"}, "needs base_url and model, or serve"),
+        ({"name": "t", "base_url": "localhost:80", "model": "m"}, "http://host"),
+        ({"name": "t", "base_url": "http://me:pw@h/v1", "model": "m"}, "no user"),
+        ({"name": "t", "base_url": "http://h/v1", "model": "m", "extra_body": {"n": 4}}, "must not set 'n'"),
+        ({"name": "t", "kind": "reference", "model": "m"}, "asks nobody"),
+        ({"name": "t", "base_url": "http://h/v1", "model": "m", "temprature": 1}, "temprature"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_when_read(teacher: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ask.Settings(questions=Path("q"), out=Path("t"), teachers=[teacher])  # type: ignore[list-item]
+
+
+def test_where_and_how_patiently_is_no_part_of_the_identity(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(always("ok")) as server:
+        stage = settings(make_questions(2), server.url)
+        ask.run(stage)
+    path = stage.manifest_path()
+    elsewhere = settings(stage.questions, "http://127.0.0.1:9/v1", concurrency=3, attempts=9)
+    assert manifest.is_current(path, elsewhere, elsewhere.inputs())
+    warmer = settings(stage.questions, "http://127.0.0.1:9/v1", temperature=1.0)
+    assert not manifest.is_current(path, warmer, warmer.inputs())
+
+
+@pytest.mark.parametrize(
+    ("header", "low", "high"),
+    [(None, 0, 0), ("3", 3, 3), ("0.5", 0.5, 0.5), ("99999", 900, 900), ("-4", 0, 0), ("soon", 0, 0), ("nan", 0, 0),
+     ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0), ("Fri, 31 Dec 9999 23:59:59 GMT", 900, 900)],
+)  # fmt: skip
+def test_retry_after(header: str | None, low: float, high: float) -> None:
+    assert low <= teachers._retry_after(header) <= high
+
+
+def test_waits_double_and_are_bounded() -> None:
+    assert all(0.5 <= teachers._wait(1) <= 1.0 and 4.0 <= teachers._wait(4) <= 8.0 for _ in range(50))
+    assert teachers._wait(1_000) <= 60
+
+
+def test_a_full_disk_is_told_and_leaves_whole_lines(
+    make_questions: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+    import os
+
+    real_write = os.write
+    written = 0
+
+    def nearly_full(fd: int, data: bytes) -> int:
+        nonlocal written
+        if data.startswith(b'{"id"'):
+            written += 1
+            if written == 3:
+                return real_write(fd, data[:10])
+            if written > 3:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        elif written >= 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real_write(fd, data)
+
+    with FaultServer(always("ok")) as server:
+        stage = settings(make_questions(20), server.url, concurrency=1)
+        monkeypatch.setattr(os, "write", nearly_full)
+        with pytest.raises(Refused, match="disk is full"):
+            ask.run(stage)
+        monkeypatch.undo()
+        assert len(traces(stage)) == 2
+        ask.run(stage)
+    assert len({trace.id for trace in traces(stage)}) == 20
+
+
+def test_the_throttle_lets_go_of_cancelled_waiters() -> None:
+    from distill.throttle import Stop, Throttle
+
+    async def scene() -> int:
+        throttle = Throttle(1, Stop())
+
+        async def hold(seconds: float) -> None:
+            async with throttle:
+                await asyncio.sleep(seconds)
+
+        tasks = [asyncio.create_task(hold(0.01)) for _ in range(5)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        tasks[2].cancel()
+        results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 2)
+        return sum(isinstance(result, asyncio.CancelledError) for result in results)
+
+    assert asyncio.run(scene()) == 2
