@@ -51,6 +51,8 @@ def curves(series: dict[str, Curve]) -> str:
         "zero_std": "share of groups without a signal",
     }
     names = [name for name in titles if name in series]
+    if not names:
+        return ""
     figure, axes = pyplot.subplots(1, len(names), figsize=(3.2 * len(names), 2.3), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
         steps, values = zip(*series[name], strict=True)

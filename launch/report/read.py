@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import yaml
 
 from eval_adapters.reviews import RESULT, Row, json_lines, read_result
+from launch.report.settings import ReportSettings
 from reward_plugins.errors import Refused
 
 CURVES = {
@@ -31,6 +34,17 @@ class Evaluation:
     test_set: str
     result: dict[str, Any]
     rows: list[Row]
+
+
+def sources(settings: ReportSettings) -> str:
+    """The sha256 over all that a report depends on: settings, results (which name their rows' hashes), logs, code."""
+    results = (file for folder in settings.evaluations for file in sorted(folder.rglob(RESULT)))
+    logs = (log for folder in settings.runs.values() if (log := _log_file(folder)))
+    code = (file for file in sorted(Path(__file__).parent.rglob("*")) if file.suffix in {".py", ".j2", ".css"})
+    digest = hashlib.sha256(settings.model_dump_json().encode())
+    for file in (*results, *logs, *settings.manifests, *code):
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    return digest.hexdigest()
 
 
 def read_evaluations(folders: list[Path]) -> list[Evaluation]:
@@ -78,36 +92,53 @@ def _refuse_unlike(one: Evaluation, other: Evaluation) -> None:
         raise Refused(f"{which}: scored by different code; run finr1 eval again for both (it asks nothing anew)")
 
 
-def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """The (step, value) pairs of each known key in a training run's log, by the report's name for it.
+@dataclass(frozen=True)
+class Curves:
+    """A training run's log: the (step, value) pairs of each curve, and how many of its values were no finite number."""
+
+    points: dict[str, list[tuple[float, float]]]
+    not_finite: dict[str, int]
+
+
+def read_curves(folder: Path) -> Curves:
+    """The curves in a training run's log, by the report's names for them.
 
     Reads `trainer_state.json` of the folder or of its last checkpoint (transformers, TRL), else
     `trainer_log.jsonl` (LLaMA-Factory).
 
     Raises:
-        Refused: there is no log.
+        Refused: there is no log, or nothing in it to draw.
     """
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for entry in _log(folder):
+    file = _log_file(folder)
+    if file is None:
+        raise Refused(f"no training log at {folder}: neither trainer_state.json nor trainer_log.jsonl")
+    curves = Curves({}, {})
+    for entry in _entries(file):
         step = entry.get("step", entry.get("current_steps"))
         for key, name in CURVES.items():
-            if isinstance(step, int | float) and isinstance(entry.get(key), int | float):
-                curves.setdefault(name, []).append((float(step), float(entry[key])))
-    if not curves:
-        raise Refused(f"{folder}: its training log has neither loss nor reward; see that the run trained a step")
+            value = entry.get(key)
+            if not isinstance(step, int | float) or not isinstance(value, int | float):
+                continue
+            if math.isfinite(value):
+                curves.points.setdefault(name, []).append((float(step), float(value)))
+            else:
+                curves.not_finite[name] = curves.not_finite.get(name, 0) + 1
+    if not curves.points and not curves.not_finite:
+        raise Refused(f"{file} has neither loss nor reward; see that the run trained a step")
     return curves
 
 
-def _log(folder: Path) -> list[dict[str, Any]]:
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2] or 0))
-    for place in (folder, *reversed(checkpoints)):
-        file = place / "trainer_state.json"
-        if file.is_file():
-            return list(json.loads(file.read_text(encoding="utf-8"))["log_history"])
-    entries = list(json_lines(folder / "trainer_log.jsonl"))
-    if not entries:
-        raise Refused(f"no training log at {folder}: neither trainer_state.json nor trainer_log.jsonl")
-    return entries
+def _log_file(folder: Path) -> Path | None:
+    numbered = (path for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit())
+    checkpoints = sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]))
+    states = [place / "trainer_state.json" for place in (folder, *reversed(checkpoints))]
+    return next((file for file in [*states, folder / "trainer_log.jsonl"] if file.is_file()), None)
+
+
+def _entries(file: Path) -> Iterator[dict[str, Any]]:
+    if file.suffix == ".jsonl":
+        return json_lines(file)
+    return iter(json.loads(file.read_text(encoding="utf-8"))["log_history"])
 
 
 def read_manifest(file: Path) -> dict[str, Any]:
@@ -118,9 +149,10 @@ def read_manifest(file: Path) -> dict[str, Any]:
     """
     if not file.is_file():
         raise Refused(f"no manifest at {file}")
+    text = file.read_text(encoding="utf-8")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
+        content = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
         content = None
     if not isinstance(content, dict):
         raise Refused(f"{file} is no manifest: it holds no JSON or YAML mapping")

@@ -12,20 +12,29 @@ from markupsafe import Markup
 from rich.table import Table
 
 from launch.report import words
+from launch.report.read import sources
 from launch.report.settings import ReportSettings
 
 HTML, MARKDOWN, MARKDOWN_ZH, JSON = "report.html", "report.md", "report_zh.md", "report.json"
 
 
 def run(settings: ReportSettings) -> dict[str, Any]:
-    """Write the report's four files into `settings.out`; returns what `report.json` holds.
+    """Write the report's four files into `settings.out`; returns what `report.json` holds, and `out`.
+
+    A report that was made from the same settings, files and code is left as it is.
 
     Raises:
         Refused: something that the settings name is missing or cannot be compared. Nothing is written then.
     """
-    from launch.report.summary import summarise  # numpy and EvalScope's review files: not for `--help`
+    made_from = sources(settings)
+    there = [settings.out / name for name in (JSON, HTML, MARKDOWN, MARKDOWN_ZH)]
+    if all(file.is_file() for file in there):
+        known: dict[str, Any] = json.loads(there[0].read_text(encoding="utf-8"))
+        if known.get("made_from") == made_from:
+            return {"out": str(settings.out), **known}
+    from launch.report.summary import summarise  # numpy takes its time
 
-    summary = summarise(settings)
+    summary = {**summarise(settings), "made_from": made_from}
     pages = {
         JSON: json.dumps(summary, ensure_ascii=False, indent=1) + "\n",
         HTML: html(summary),
@@ -35,7 +44,7 @@ def run(settings: ReportSettings) -> dict[str, Any]:
     settings.out.mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
         _write(settings.out / name, text)
-    return summary
+    return {"out": str(settings.out), **summary}
 
 
 def html(summary: dict[str, Any]) -> str:
@@ -55,11 +64,12 @@ def html(summary: dict[str, Any]) -> str:
     page = _environment(autoescape=True).get_template("report.html.j2")
     return page.render(
         summary=summary,
+        manifests={file: json.dumps(read, ensure_ascii=False, indent=1) for file, read in summary["manifests"].items()},
         versions=sorted({f"{name} {known}" for e in summary["evaluations"] for name, known in e["versions"].items()}),
         w=both,
         pair=pair,
         chart=Markup(chart),
-        curves={run: Markup(plots.curves(series)) for run, series in summary["curves"].items()},
+        curves={run: Markup(plots.curves(read["points"])) for run, read in summary["curves"].items()},
         colour={model: plots.colour(position) for position, model in enumerate(summary["models"])},
         sentences=list(zip(words.steps(summary, "en"), words.steps(summary, "zh"), strict=True)),
         headline=(words.headline(summary, "en"), words.headline(summary, "zh")),

@@ -73,8 +73,8 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     centre = share + Z95**2 / (2 * n)
     spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
     scale = 1 + Z95**2 / n
-    # 0 of n and n of n end exactly at 0 and 1; rounding must not push them past.
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # 0 of n and n of n end exactly at 0 and 1, which rounding would miss by a hair.
+    return (centre - spread) / scale if right else 0.0, (centre + spread) / scale if right < n else 1.0
 
 
 def proportion(right: Sequence[bool], documents: Sequence[str], seed: int = 0) -> Estimate | None:

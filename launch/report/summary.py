@@ -60,7 +60,7 @@ def summarise(settings: ReportSettings) -> dict[str, Any]:
         "differences": differences,
         "examples": {name: _examples(models, by_set[name]) for name in sets},
         "disagreements": {name: _disagreements(models, by_set[name]) for name in sets},
-        "curves": {name: read_curves(folder) for name, folder in settings.runs.items()},
+        "curves": {name: asdict(read_curves(folder)) for name, folder in settings.runs.items()},
         "manifests": {str(file): read_manifest(file) for file in settings.manifests},
         "evaluations": [_provenance(evaluation) for evaluation in evaluations],
         "statistics": {"resamples": RESAMPLES, "seed": settings.seed, "level": 0.95},

@@ -44,6 +44,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "tokens": ("completion tokens, median", "生成词元数（中位）"),
     "latency": ("seconds a row, median", "每题耗时（秒，中位）"),
     "curves": ("Training", "训练过程"),
+    "not_finite": ("{curve}: {n} values were no finite number", "{curve}：有 {n} 个值不是有限数"),
     "examples": ("Worked examples", "示例"),
     "right": ("right", "答对"),
     "disagree": ("the models disagree", "模型答案不一致"),
