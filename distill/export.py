@@ -250,6 +250,8 @@ class Rows:
 
     def _unfit_for_rl(self, question: Question) -> str:
         """Why a question cannot be rewarded; "" if it can."""
+        if question.meta.get("doubt"):
+            return "its source's golds disagree"
         gold = verify(f"<answer>{question.gold}</answer>", question.gold, question.question, check_meta(question))
         if not gold.correct:
             return "the check does not accept the gold itself"
