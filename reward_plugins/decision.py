@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
-from reward_plugins.completion import parse
-from reward_plugins.verdict import Verdict
+from reward_plugins.amounts import compare
+from reward_plugins.cheats import declines, trick
+from reward_plugins.choices import chosen
+from reward_plugins.claim import claims
+from reward_plugins.completion import Completion, parse
+from reward_plugins.dates import dates
+from reward_plugins.expectation import Expectation, expectation
+from reward_plugins.extraction import MOST_ANSWERS, Extraction, final_answers
+from reward_plugins.markup import hidden, plain
+from reward_plugins.polarity import polarity
+from reward_plugins.quantity import whole
+from reward_plugins.sequences import compare_items, compare_range
+from reward_plugins.spans import compare_label, compare_text, normal
+from reward_plugins.verdict import Status, Verdict
 
-_NUMBER = re.compile(r"[-+]?\d{1,30}(?:,\d{3}){0,10}(?:\.\d{1,30})?")
+# An answer is a phrase; what is longer is read from its end, where the result stands.
+_LONGEST_ANSWER = 4000
+_SHOWN = 200  # characters of the answer in a verdict, which go into logs and reports
+
+_OR = re.compile(r"\bor\b|或|還是|还是|または|[?？]|\bnot\b|不是|并非|before|after|以前|以后", re.IGNORECASE)
+_WORKING = re.compile(r"=|≈|:|：|[a-z]{3,} [a-z]{2,} |[\u4e00-\u9fff]{4}", re.IGNORECASE)
+_SHORT_ANSWER = re.compile(r"[(（]?[A-H]{1,6}[)）.。]?|[^\s]{1,12}")
 
 
 def verify(response: str, gold: str, question: str = "", meta: Mapping[str, Any] | None = None) -> Verdict:
@@ -20,19 +37,204 @@ def verify(response: str, gold: str, question: str = "", meta: Mapping[str, Any]
     what the data set says about the gold (`dataset`, `answer_type`, `scale`, `unit`, `labels`, `choices`, `answer`,
     `exe_ans`, ...; unknown keys are ignored).
     """
-    answers = {block.strip() for block in parse(response).blocks if block.strip()}
-    if not answers:
-        return Verdict("no_answer", "", "there is no answer block")
-    if len(answers) > 1:
-        return Verdict("wrong", " | ".join(sorted(answers)), "the answer blocks conflict")
-    answer = answers.pop()
-    if answer.casefold() == gold.strip().casefold():
-        return Verdict("correct", answer, "the same text as the gold")
-    ours, golds = _NUMBER.findall(answer), _NUMBER.findall(gold)
-    if len(ours) == 1 and len(golds) == 1:
-        value, target = (Decimal(text.replace(",", "")) for text in (ours[0], golds[0]))
-        half_unit = Decimal(5).scaleb(int(target.as_tuple().exponent) - 1)
-        if abs(value - target) <= half_unit and ("%" in answer) <= ("%" in gold):
-            return Verdict("correct", answer, "the number rounds to the gold")
-        return Verdict("wrong", answer, "another number than the gold")
-    return Verdict("wrong" if golds else "undecided", answer, "another text than the gold")
+    completion = parse(response)
+    extraction = final_answers(completion)
+    if not extraction.answers:
+        return Verdict("no_answer", "", _why_none(completion))
+    expected = expectation(gold, question, meta)
+    return _decide(completion, extraction, expected)
+
+
+def _decide(completion: Completion, extraction: Extraction, expected: Expectation) -> Verdict:
+    answers = extraction.answers
+    if len(answers) > 1 and expected.kind in ("list", "choice") and extraction.where != "line":
+        joined = _joined_boxes(answers, expected)
+        answers = (joined,) if joined else answers
+    shown = " | ".join(answers)[:_SHOWN]
+    if len(answers) > MOST_ANSWERS:
+        return Verdict("wrong", shown, "it gives many final answers")
+    if extraction.where == "text" and not _is_bare_answer(answers[0]):
+        return Verdict("no_answer", "", "no final answer is marked")
+    if len(answers) == 1:
+        status, reason = judge(answers[0], expected)
+    else:
+        status, reason = _all_of(answers, expected)
+    if status == "correct" and completion.outside.strip():
+        aside = completion.outside
+        if "<!--" in aside or (extraction.where == "block" and trick(plain(aside[-_LONGEST_ANSWER:]), expected.gold)):
+            return Verdict("wrong", shown, "it adds text that is hidden or made for a grader")
+    return Verdict(status, "" if status == "no_answer" else shown, reason)
+
+
+def _why_none(completion: Completion) -> str:
+    if completion.cut_off:
+        return "it ends within the reasoning"
+    return "there is nothing after the reasoning" if not completion.final.strip() else "no final answer is marked"
+
+
+def _is_bare_answer(text: str) -> bool:
+    """Whether a short text without any mark is an answer and nothing else (14.32%, B, 是)."""
+    bare = plain(text)
+    return whole(bare) is not None or _SHORT_ANSWER.fullmatch(bare) is not None
+
+
+def _joined_boxes(answers: tuple[str, ...], expected: Expectation) -> str:
+    """Several boxes for a gold of several parts are one answer; "" where they are not its parts."""
+    size = len(expected.items) if expected.kind == "list" else len(expected.letters)
+    return ", ".join(answers) if len(answers) == size and size > 1 and all(len(each) < 200 for each in answers) else ""
+
+
+def _all_of(answers: tuple[str, ...], expected: Expectation) -> tuple[Status, str]:
+    """Several final answers count only where each of them is right; declined ones (N/A) are no answers."""
+    states = [state for answer in answers if (state := judge(answer, expected))[0] != "no_answer"]
+    if not states:
+        return "no_answer", "it declines to answer"
+    if all(status == "correct" for status, _ in states):
+        return states[0]
+    if len({normal(plain(answer)) for answer in answers}) == 1:
+        return states[0]
+    return "wrong", "its final answers conflict"
+
+
+def judge(answer: str, expected: Expectation) -> tuple[Status, str]:
+    """Decide on one final answer as written."""
+    if hidden(answer):
+        return "wrong", "it holds hidden text"
+    text = plain(answer[-_LONGEST_ANSWER:])
+    if not text.strip(" .。$"):
+        return "no_answer", "nothing legible is left of the answer"
+    if declines(text) and normal(text) != normal(expected.gold) and expected.kind not in ("polarity", "label"):
+        return "no_answer", "it declines to answer"
+    if reason := trick(text, expected.gold):
+        return "wrong", reason
+    status, reason = _JUDGES[expected.kind](text, expected)
+    return _status(status), reason
+
+
+def _status(name: str) -> Status:
+    return "correct" if name == "correct" else "undecided" if name == "undecided" else "wrong"
+
+
+def _judge_number(text: str, expected: Expectation) -> tuple[str, str]:
+    assert expected.number is not None
+    stated = claims(_last_line(text), expected.wanted, expected.question, expected.year)
+    if stated.problem:
+        return "wrong", stated.problem
+    if expected.year and not all(claim.quantity.year_like for claim in stated.found):
+        return "wrong", "a calendar year is asked for"
+    outcomes = [compare(claim, expected.number, expected.wanted, expected.japanese) for claim in stated.found]
+    for name in ("wrong", "undecided"):
+        for outcome in outcomes:
+            if outcome[0] == name:
+                return outcome
+    return outcomes[0]
+
+
+def _last_line(text: str) -> str:
+    """The last line where those above it are its working; else all of the text."""
+    if "\n" not in text:
+        return text
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return lines[-1] if len(lines) > 1 and all(_WORKING.search(line) for line in lines[:-1]) else "\n".join(lines)
+
+
+def _judge_choice(text: str, expected: Expectation) -> tuple[str, str]:
+    options, keys = expected.options, expected.keys
+    poles = {key: polarity(option) for key, option in options.items() if len(option) <= 8}
+    if len(poles) == len(options) == 2 and set(poles.values()) == {True, False}:
+        return _judge_true_false(text, expected, poles)
+    letters, why = chosen(text, options, keys)
+    if not letters and why == "it names no option" and options:
+        letters, why = _by_amount(text, expected)
+    if letters == expected.letters:
+        return "correct", why
+    return "wrong", why if not letters else f"it chooses {''.join(sorted(letters))}"
+
+
+def _judge_true_false(text: str, expected: Expectation, poles: Mapping[str, bool | None]) -> tuple[str, str]:
+    letters, why = chosen(text, {}, expected.keys)
+    words = re.sub(r"(?<![A-Za-z])[A-H](?![A-Za-z])[.、:：)）]?", " ", text)
+    said = polarity(words) if any(character.isalpha() for character in words) else None
+    by_words = frozenset(key for key, pole in poles.items() if said is not None and pole == said)
+    if letters and by_words and letters != by_words:
+        return "wrong", "the letter and the text beside it disagree"
+    if (
+        letters
+        and said is None
+        and len(re.sub(r"\W|选|项|答案|为|是|故", "", words)) > 0
+        and polarity(text) is None
+        and "或" in text
+    ):
+        return "wrong", "it leaves the choice open"
+    found = letters or by_words
+    return (
+        ("correct", "the judgement")
+        if found == expected.letters
+        else ("wrong", why if not found else "the other judgement")
+    )
+
+
+def _by_amount(text: str, expected: Expectation) -> tuple[frozenset[str], str]:
+    """No letter and no option's wording, but an amount: the options that state the same amount."""
+    found: set[str] = set()
+    for key, option in expected.options.items():
+        reading = expectation(option, expected.question, None)
+        if reading.kind == "number" and _judge_number(text, reading)[0] == "correct":
+            found.add(key)
+    return (frozenset(found), "the option's amount") if len(found) == 1 else (frozenset(), "it names no option")
+
+
+def _judge_polarity(text: str, expected: Expectation) -> tuple[str, str]:
+    said = polarity(text, expected.digits)
+    if said is None:
+        return "wrong", "it says neither yes nor no, or both"
+    return ("correct", "the same judgement") if said == expected.positive else ("wrong", "the opposite judgement")
+
+
+def _judge_label(text: str, expected: Expectation) -> tuple[str, str]:
+    return compare_label(text, expected.gold, expected.labels)
+
+
+def _judge_list(text: str, expected: Expectation) -> tuple[str, str]:
+    golds = {str(index): item for index, item in enumerate(expected.items)}
+
+    def agrees(part: str, index: str) -> str:
+        return judge(part, golds[index])[0] if part else "wrong"
+
+    mixed = len({item.kind for item in expected.items}) > 1
+    return compare_items(text, list(golds), expected.wanted.ordered or mixed, agrees, list(expected.years))
+
+
+def _judge_range(text: str, expected: Expectation) -> tuple[str, str]:
+    assert expected.ends is not None
+    return compare_range(text, expected.ends)
+
+
+def _judge_date(text: str, expected: Expectation) -> tuple[str, str]:
+    found = {date for date, _, _ in dates(text)}
+    if len(found) != 1:
+        return "wrong", "it states no date" if not found else "it states several dates"
+    if _OR.search(text):
+        return "wrong", "it leaves the answer open"
+    return ("correct", "the same date") if found == {expected.date} else ("wrong", "another date")
+
+
+def _judge_text(text: str, expected: Expectation) -> tuple[str, str]:
+    status, reason = compare_text(text, expected.gold, expected.question)
+    if status != "correct" and expected.items:
+        named = _judge_list(text, expected)
+        if named[0] == "correct" or status == "undecided":
+            return named
+    return status, reason
+
+
+_JUDGES = {
+    "choice": _judge_choice,
+    "polarity": _judge_polarity,
+    "label": _judge_label,
+    "list": _judge_list,
+    "range": _judge_range,
+    "date": _judge_date,
+    "number": _judge_number,
+    "text": _judge_text,
+}

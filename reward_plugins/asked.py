@@ -1,0 +1,158 @@
+"""What a question asks for: a percentage, an amount in millions, a decrease, two values in a given order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from reward_plugins.units import Unit, unit_after
+
+# A question may carry a page of context in front; what is asked stands at its end.
+_ENGLISH_TAIL, _CHINESE_TAIL = 320, 130
+
+_PERCENT = re.compile(r"per ?cent|percentage|%|百分之|百分比|百分点|何ポイント|パーセント|\bpct\b", re.IGNORECASE)
+_POINTS = re.compile(r"percentage points?|百分点|ポイント|\bpp\b", re.IGNORECASE)
+_SHARE = re.compile(
+    r"\b(?:rate|margin|return|yield|growth|portion|proportion|share of|fraction|probability|chance|weight|roe|roa|alpha|"
+    r"ratio)s?\b|率|比重|占比|比例|幅度|增速|概率|权重",
+    re.IGNORECASE,
+)
+# Names with "rate", "ratio" or 率 in them that are multiples or prices and no share of a whole.
+_NO_SHARE = re.compile(
+    r"exchange rate|\bratio|turnover|比率|周转率|市盈率|市净率|市销率|汇率|杠杆率|倍率|効率|換算率", re.IGNORECASE
+)
+_BASIS_POINTS = re.compile(r"basis points?|\bbps?\b|基点", re.IGNORECASE)
+_MULTIPLE = re.compile(
+    r"\bratios?\b|how many times|\bmultiples?\b|turnover|times as|几倍|多少倍|倍数|比率|周转率|市盈率|市净率|比值|何倍|leverage|coverage",
+    re.IGNORECASE,
+)
+_SCALE_ASKED = re.compile(
+    r"\b(?:in|of|as|\() ?(?:us\$|usd|us dollars?|u\.s\. dollars?|\$|dollars?|€|£)? ?(?=(?:thousand|million|billion|trillion)s?\b)"
+    r"(?:thousand|million|billion|trillion)s?(?: of)?(?: us)?(?: (?:dollars?|yuan|rmb|yen|euros?|shares|usd))?",
+    re.IGNORECASE,
+)
+_UNIT_LINE = re.compile(r"(?:unit|单位|in units of)s? ?(?:是|为)? ?[:：]? ?(?=\S)", re.IGNORECASE)
+_HOW_MUCH = re.compile(r"(?:多少|几|幾|（ *）|\( *\)|_{2,}|＿{2,}|いくら|何)(?:个|の)?", re.IGNORECASE)
+_UNIT_IS = re.compile(r"(?:以|用|按) ?(?P<unit>[百千十]?[万亿]?(?:元|美元|港元|欧元|日元|人民币))(?:为单位|计|表示)?")
+_HOW_MANY_TIME = re.compile(
+    r"how (?:many|much) (?P<unit>years|months|days|weeks|quarters|hours)\b|\bin (?P<other>years|months|days)\b", re.I
+)
+_HOW_MANY = re.compile(r"\bhow many\b|\bnumber of\b|多少(?:人|家|股|户|名|件)|几(?:人|家|个)", re.IGNORECASE)
+_IN_DOLLARS = re.compile(r"\bin (?:us )?(?:dollars|usd)\b|\(dollars\)", re.IGNORECASE)
+_YEAR = re.compile(
+    r"\b(?:which|what)\b[^?]{0,40}\byears?\b|\bin which years?\b|\bwhen\b|哪(?:一)?年|何年(?:度)?に|哪些年",
+    re.IGNORECASE,
+)
+_ORDERED = re.compile(
+    r"respectively|\brespective\b|in (?:that|this|the following) order|依次|分别|顺序|それぞれ|順に", re.IGNORECASE
+)
+_NEUTRAL = re.compile(
+    r"\bchang(?:e|ed|es)\b|\bdifference\b|increase ?(?:/|or) ?\(?decrease|変化|増減|变动|变化|增减|差异", re.IGNORECASE
+)
+
+# Words that give a number its sign. A movement outweighs a level: a loss that increased went up.
+MOVEMENT = re.compile(
+    r"(?P<down>\b(?:decreas\w{0,4}|declin\w{0,4}|fell|fall(?:en|s|ing)?|drop\w{0,4}|reduc\w{0,5}|down|lower\w{0,3}|less|fewer|"
+    r"shr[aiu]nk\w{0,4}|slid|slump\w{0,3}|plung\w{0,3}|diminish\w{0,3}|negative growth)\b"
+    r"|负增长|下降|减少|降低|下滑|下跌|下调|缩减|缩小|回落|萎缩|降幅|跌幅|低下|減少|悪化|低于|[减減](?![值免])|降|跌|缩|(?<!多)少)"
+    r"|(?P<up>\b(?:increas\w{0,4}|ris(?:e|es|en|ing)|rose|gr[eo]w\w{0,3}|growth|up|higher|climb\w{0,3}|more|jump\w{0,3}|"
+    r"improv\w{0,6}|rais\w{0,3})\b"
+    r"|增长|增加|上升|上涨|上调|提高|扩大|增幅|涨幅|高于|升|涨|多(?!少)|增|増)",
+    re.IGNORECASE,
+)
+LEVEL = re.compile(
+    r"(?P<down>\b(?:loss(?:es)?|lost|losing|deficits?|outflows?|used|shortfall)\b|净亏损|亏损|净流出|流出|逆差|赤字|亏|損失)"
+    r"|(?P<up>\b(?:profits?|income|inflows?|earned|earnings|surplus|gain(?:s|ed)?)\b|盈利|净利润|净流入|流入|盈余|顺差|净赚|利益)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the question says about the form of its answer.
+
+    `percent`: a percentage, in so many words; `points`: percentage points; `share`: a rate or a share of a whole.
+    `multiple`: a ratio or a number of times. `unit`: the unit that a bare number is in, None where the question does
+    not say. `direction`: -1 where a decrease or a loss is asked for, 1 for an increase, 0 where the sign is open.
+    `counted`: a number of things. `year`: a calendar year. `ordered`: several values in the question's order.
+    """
+
+    percent: bool
+    points: bool
+    share: bool
+    multiple: bool
+    unit: Unit | None
+    direction: int
+    counted: bool
+    year: bool
+    ordered: bool
+
+
+@lru_cache(maxsize=8192)
+def asked(question: str) -> Asked:
+    """Read a question; pure, cached because a group of rollouts shares one."""
+    tail = _tail(question)
+    share = _SHARE.search(tail) is not None and _NO_SHARE.search(tail) is None
+    return Asked(
+        percent=_PERCENT.search(tail) is not None,
+        points=_POINTS.search(tail) is not None,
+        share=share,
+        multiple=_MULTIPLE.search(tail) is not None,
+        unit=_unit(tail),
+        direction=_direction(tail),
+        counted=_HOW_MANY.search(tail) is not None,
+        year=_YEAR.search(tail) is not None,
+        ordered=_ORDERED.search(tail) is not None,
+    )
+
+
+def _tail(question: str) -> str:
+    text = question.translate(_WIDTH)
+    limit = _ENGLISH_TAIL if text[-400:].isascii() else _CHINESE_TAIL
+    if len(text) <= 2 * limit:
+        return text
+    cut = text[-limit:]
+    starts = [cut.find(mark) for mark in ("问题:", "。", "? ", ". ", "\n")]
+    first = min((start for start in starts if 0 <= start < len(cut) - 40), default=-1)
+    return cut[first + 1 :]
+
+
+_WIDTH = {ord("（"): "(", ord("）"): ")", ord("％"): "%", ord("："): ":", ord("？"): "?", 0x3000: " ", 0xA0: " "}
+
+
+def _unit(tail: str) -> Unit | None:
+    if _BASIS_POINTS.search(tail):
+        return unit_after("bp", 0)[0]
+    if match := _UNIT_LINE.search(tail):
+        unit, _ = unit_after(tail, match.end())
+        if unit.kind or unit.scaled:
+            return unit
+    for match in reversed(list(_HOW_MUCH.finditer(tail))):
+        unit, end = unit_after(tail, match.end())
+        if end > match.end() and (unit.kind or unit.scaled):
+            return unit
+    if match := _UNIT_IS.search(tail):
+        return unit_after(match.group("unit"), 0)[0]
+    if match := _SCALE_ASKED.search(tail):
+        text = match.group()
+        at = re.search(r"thousand|million|billion|trillion", text, re.IGNORECASE)
+        unit, _ = unit_after(text, at.start() if at else 0)
+        if unit.kind == "" and re.search(r"\$|dollar|usd", text, re.IGNORECASE):
+            return Unit("money", "USD", unit.factor, unit.scale, unit.scaled)
+        return unit
+    if match := _HOW_MANY_TIME.search(tail):
+        return unit_after(match.group("unit") or match.group("other"), 0)[0]
+    if _IN_DOLLARS.search(tail):
+        return unit_after("dollars", 0)[0]
+    return None
+
+
+def _direction(tail: str) -> int:
+    if _NEUTRAL.search(tail):
+        return 0
+    for words in (MOVEMENT, LEVEL):
+        found = {match.lastgroup for match in words.finditer(tail)}
+        if found:
+            return 0 if len(found) == 2 else -1 if found == {"down"} else 1
+    return 0

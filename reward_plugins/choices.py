@@ -1,0 +1,189 @@
+"""Multiple choice: which letters does an answer choose?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from reward_plugins.markup import plain
+
+_GOLD = re.compile(r"[(\[{]?[A-H](?:[\s,，;；、/&|]*[A-H]){0,7}[)\]}]?[.。]?")
+_JOIN = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option)*"
+_LETTERS = rf"\(?[A-H]\)?(?:{_JOIN}\(?[A-H]\)?)*(?![A-Za-z])"
+_PYTHON_PAIR = re.compile(r"['\"]([A-H])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
+_MARKER = re.compile(r"(?:^|(?<=[\s;；]))[(（]?([A-H])[)）.、:：．](?!\d)\s*")
+
+_LOWER_ONLY = re.compile(
+    r"(?:the answer is |option |choice |选项?)?[\s(\[{'\"]*([a-h](?:[\s,;、和&/]*[a-h])*)[\s)\]}'\".。]*"
+)
+_EXCEPT = re.compile(
+    rf"除了?\s*(?:选项)?({_LETTERS})\s*(?:选?项)?(?:以?外|之外)|({_LETTERS})\s*(?:选?项)?以外"
+    rf"|\b(?:all|every|everything|any)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({_LETTERS})",
+)
+_ALL = re.compile(
+    r"^\s*(?:以上(?:都|均|全)(?:选|是|对|正确)|以上皆是|全选|全部(?:正确|都选|选)?|all of (?:the above|them)|all options)\s*[.。]?\s*$",
+    re.I,
+)
+_EXPLAINED = re.compile(
+    r"因为|由于|理由|解析|原因|说明|解释|\b(?:because|since|as (?:the|it)|due to|explanation|reason(?:ing)?)\b",
+    re.IGNORECASE,
+)
+_NOT_BEFORE = re.compile(
+    rf"(?:不选|不应选|不能选|不应该选|不是|并非|排除|不包括|(?:\b(?:not|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
+    rf"\s*(?:选项|options?)?\s*({_LETTERS})(?:{_JOIN}(?:nor|or|或)\s*({_LETTERS}))?",
+    re.IGNORECASE,
+)
+_NOT_AFTER = re.compile(
+    rf"({_LETTERS})\s*(?:项|选项)?\s*(?:都|均|是|则)?(?:不正确|不对|错误|错的?|不符合?|不选|有误|说法错误|不属于|, ?(?:错误|错))"
+    rf"|({_LETTERS}) (?:is|are) (?:both )?(?:not|incorrect|wrong|false)",
+)
+_HEDGE = re.compile(
+    r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|possible|might|could|guess|unsure|not sure|unless|any|others?|"
+    r"none|all|although|but)\b|或|还是|可能|也许|不确定|猜|其中之一|以上|全部|其[余他]|都不|[?？]",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"(?<![A-Za-z0-9_'&$\-])([A-Z]{1,8})(?![A-Za-z0-9_'&\-]|股|类(?!型)|轮|级|座)")
+_ARTICLE = re.compile(r" (?!(?:is|are|and|but|or|only|alone|because|since)\b)[a-z]")
+_POINTED_AT = re.compile(
+    r"(?:option|choice|answer|select|choose|is|pick|选|选项|答案|为|是)\s*[:：]?\s*[(\[]?$", re.IGNORECASE
+)
+_SPOT = "\x00"
+_NOT_TEXT = re.compile(
+    r"(?:不是|并非|非|不选|\bnot|\bisn't|\bno|n't be|never|neither|nor|rather than)\s*(?:the |an? )?[“\"'(]*$",
+    re.IGNORECASE,
+)
+_PAIR = re.compile(rf"([A-H])[\s.、:：)）(（\-]{{0,3}}{_SPOT}([A-H])")
+_SENTENCE = re.compile(r"[。\n]|\. |；|;")
+
+
+def gold_letters(gold: str) -> frozenset[str] | None:
+    """The letters of a gold like "B", "ACD", "A,B,D" or "A;C"; None for any other."""
+    text = gold.strip()
+    if not _GOLD.fullmatch(text):
+        return None
+    letters = re.findall("[A-H]", text)
+    return frozenset(letters) if len(set(letters)) == len(letters) else None
+
+
+def options_of(choices: Any, question: str = "") -> dict[str, str]:
+    """The options by letter, from whatever form the data set has them in; else from the question's text; else {}.
+
+    A mapping, a list, a text of lines ("A. cash"), or a mapping printed as text.
+    """
+    if isinstance(choices, Mapping):
+        return {str(key).strip().upper(): str(value) for key, value in choices.items() if str(value).strip()}
+    if isinstance(choices, (list, tuple)):
+        return {
+            chr(65 + index): re.sub(r"^\(?[A-H][).、:：．]\s*", "", str(value))
+            for index, value in enumerate(choices[:26])
+        }
+    if isinstance(choices, str) and choices.strip():
+        pairs = {match[0]: match[1] or match[2] for match in _PYTHON_PAIR.findall(choices)}
+        return pairs or _marked(choices)
+    return _marked(question) if question else {}
+
+
+def _marked(text: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    marks = list(_MARKER.finditer(text))
+    for index, mark in enumerate(marks):
+        if mark.group(1) == chr(65 + len(options)):
+            following = next((later for later in marks[index + 1 :] if later.group(1) == chr(66 + len(options))), None)
+            body = text[mark.end() : following.start() if following else len(text)]
+            options[mark.group(1)] = body.strip() if following else body.strip().split("\n")[0].strip()
+    return options if len(options) >= 2 else {}
+
+
+def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple[frozenset[str], str]:
+    """The letters that a (plain) answer chooses; the empty set, and why, where it chooses none or cannot be read.
+
+    `options` may be {} where the data set does not have them; `keys` are the letters that exist.
+    """
+    none: frozenset[str] = frozenset()
+    if lower := _LOWER_ONLY.fullmatch(text):
+        text = lower.group(1).upper()
+    if match := _EXCEPT.search(text):
+        named = next(group for group in match.groups() if group)
+        rest = text[: match.start()] + text[match.end() :]
+        if re.search(r"或|可能|也许|\b(?:or|maybe|perhaps)\b|[A-H](?![A-Za-z])", rest):
+            return none, "it leaves the choice open"
+        return keys - frozenset(re.findall("[A-H]", named)), "all but the excepted"
+    marked, texts, problem = _mark_options(text, options)
+    if problem:
+        return none, problem
+    if not texts and _ALL.match(text):
+        return keys, "all of them"
+    if explained := _EXPLAINED.search(marked):
+        if _SPOT in marked[: explained.start()] or _TOKEN.search(marked[: explained.start()]):
+            marked = marked[: explained.start()]
+    refused: set[str] = set()
+
+    def refuse(match: re.Match[str]) -> str:
+        refused.update(re.findall("[A-H]", " ".join(group for group in match.groups() if group)))
+        return " "
+
+    decided = _NOT_AFTER.sub(refuse, _NOT_BEFORE.sub(refuse, marked))
+    if hedge := _HEDGE.search(decided):
+        return none, f"it leaves the choice open ({hedge.group()!r})"
+    letters: set[str] = set()
+    for token in _TOKEN.finditer(decided):
+        if token.start() and decided[token.start() - 1] == _SPOT:
+            continue
+        named = token.group(1)
+        if not set(named) <= set("ABCDEFGH"):
+            continue
+        if named == "A" and _ARTICLE.match(decided, token.end()) and not _POINTED_AT.search(decided[: token.start()]):
+            continue
+        if len(set(named)) < len(named):
+            return none, "it repeats a letter"
+        letters |= set(named)
+    if letters & refused:
+        return none, "it chooses and refuses the same letter"
+    if letters - keys:
+        return none, "it names a letter that is no option"
+    if not letters and not refused:
+        return _by_text(text, decided, options)
+    if not letters:
+        return none, "it says only what is not chosen"
+    pairs = _PAIR.findall(decided)
+    if any(letter != key for letter, key in pairs):
+        return none, "the letter and the text beside it disagree"
+    first = _SENTENCE.split(decided, maxsplit=1)[0]
+    if any(key not in letters for key in re.findall(f"{_SPOT}([A-H])", first)):
+        return none, "the letter and the text beside it disagree"
+    return frozenset(letters), "the letters named"
+
+
+def _mark_options(text: str, options: Mapping[str, str]) -> tuple[str, set[str], str]:
+    """Put a mark with its letter in the place of each option's text, the longest first."""
+    marked, found = text, set()
+    for key, option in sorted(options.items(), key=lambda item: -len(item[1])):
+        wording = plain(option).strip(" .。;；")
+        if len(wording) < 2 and not wording.isdecimal():
+            continue
+        edge_left = r"(?<![\w.])" if wording[0].isascii() and wording[0].isalnum() else ""
+        edge_right = r"(?![\w]|\.\d)" if wording[-1].isascii() and wording[-1].isalnum() else ""
+        if wording[-1].isdecimal():
+            edge_right = r"(?![\d%a-zA-Z万亿千百]|\.\d|,\d)"
+        for match in re.finditer(edge_left + re.escape(wording) + edge_right, marked, re.IGNORECASE):
+            if _NOT_TEXT.search(marked[max(0, match.start() - 24) : match.start()]):
+                return marked, found, "it denies an option"
+        marked, count = re.subn(
+            edge_left + re.escape(wording) + edge_right, f"{_SPOT}{key} ", marked, flags=re.IGNORECASE
+        )
+        if count:
+            found.add(key)
+    return marked, found, ""
+
+
+def _by_text(text: str, decided: str, options: Mapping[str, str]) -> tuple[frozenset[str], str]:
+    """No letter: the full text of an option, alone or in a short sentence, chooses it."""
+    texts = frozenset(re.findall(f"{_SPOT}([A-H])", decided))
+    if not texts:
+        return frozenset(), "it names no option"
+    size = sum(len(options[key]) for key in texts)
+    rest = re.sub(f"{_SPOT}[A-H]", "", decided)
+    if len(rest) > 2 * size + 40:
+        return frozenset(), "it names no letter, and says much besides an option's text"
+    return texts, "the option's text"

@@ -1,0 +1,245 @@
+"""Which number does an answer state? Never one of several, never a bound, a guess or an unfinished sum."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from reward_plugins.asked import LEVEL, MOVEMENT, Asked
+from reward_plugins.quantity import Quantity, scan
+
+# More numbers than this are a list of candidates or a page of working, not a restated answer.
+_MOST = 60
+
+_EQUALS = re.compile(r"=|≈|→|⇒|约等于|等于|\bequals\b|\bis equal to\b")
+_OPERATOR = re.compile(
+    r"[+*/×÷·^√\-]|\*\*|\bplus\b|\bminus\b|\btimes\b|\bdivided by\b|加上?|减去?|乘以?|除以", re.IGNORECASE
+)
+_ONLY_OPERATOR = re.compile(rf"[ ()]*(?:{_OPERATOR.pattern}|x)[ ()$]*", re.IGNORECASE)
+_ONLY_RANGE = re.compile(r" *(?:-|~|至|到|to|～|through) *", re.IGNORECASE)
+_HEDGE = re.compile(
+    r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|presumably|might|could|guess(?:ing)?|unsure|unclear|"
+    r"uncertain|alternatively|otherwise|unless|if|not|never|isn't|wasn't|cannot|can't|incorrect|wrong|opposite|false|"
+    r"hypothetically|somewhere|anything|one of|kidding|rather|instead|vs|versus)\b"
+    r"|或|还是|可能|也许|大概率|不确定|不是|并非|绝非|绝不|错误|错的|猜|若|如果|否则|不等于|方案|假如|恐怕|之一|または|かもしれ|ではない|あるいは"
+    r"|[?？]|≠|\.\.\.",
+    re.IGNORECASE,
+)
+_ALLOWED_HEDGE = re.compile(r"\bif (?:rounded|expressed)\b|\bnot (?:rounded|including)\b", re.IGNORECASE)
+_BOUND_BEFORE = re.compile(
+    r"(?:\b(?:more|less|greater|fewer|higher|lower|larger|smaller|other) than|\bover|\bunder|\babove|\bbelow|\bat (?:least|most)|"
+    r"\bup to|\bexceed(?:s|ed|ing)?|\bbetween|\bwithin|\bbeyond|\bminimum of|\bmaximum of|\bas (?:much|many|low|high) as|[<>≤≥±∈]=?|"
+    r"大于|小于|高于|低于|超过|不足|不到|至少|至多|不低于|不高于|不超过|最多|最少|多于|少于|接近于|介于|逾|近乎|以上|"
+    r"twice|double|triple|half(?: of)?|quarter of|third of|opposite of)"
+    r"[ (]*(?:about |around |approximately |约)?$",
+    re.IGNORECASE,
+)
+_BOUND_AFTER = re.compile(
+    r" *(?:\+(?!\d| ?/)|±|\+/-|or (?:more|less|higher|lower|above|below|so)\b|and (?:above|below|up|more)\b|plus\b|[<>≤≥∈]"
+    r"|以上|以下|以内|以外|多(?!少)|余(?!额)|开外|之间|的?(?:两|二|三|四|五|[2-9])倍|的?一半|加|减(?!少|值)|[×*÷^]|x \d)",
+    re.IGNORECASE,
+)
+_CONTEXT_BEFORE = re.compile(
+    r"(?:\bfrom|\bthan|\bcompared (?:to|with)|\bversus|\bvs\.?|\bagainst|\brelative to|\b(?:up|down) from|"
+    r"\bout of|\bby dividing|\bdivided by|从|由|较|比|相比|相较于|上年的?|去年的?)[ (]*$",
+    re.IGNORECASE,
+)
+_AFTER_FROM = re.compile(
+    r" *(?:[a-z ]{0,24}\b(?:19|20)\d\d )?(?:to|至|到|增[长加]?[至到]|降[低至]?[至到]|-) *$", re.IGNORECASE
+)
+_OF_WHOLE = re.compile(r"\bof (?:the )?(?:total |revenue of |sales of )*$", re.IGNORECASE)
+_YEAR_CONTEXT = re.compile(
+    r"(?:\b(?:in|for|of|during|since|through|from|to|and|between|year|years|fiscal|fy|ended|by|at|until|before|after|versus|vs|"
+    r"january|february|march|april|may|june|july|august|september|october|november|december|[0-3]?\d,)|[(,:/\-–年至到和与、])[ ]*$",
+    re.IGNORECASE,
+)
+_RESULT = re.compile(
+    r"\b(?:therefore|thus|hence|so|which (?:is|gives|means)|giving|resulting in|result(?:s|ed)? in|yield(?:s|ing)|i\.e\.?|that is)\b"
+    r"|因此|所以|故|从而|即|也就是|得出|得到|得",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"[;；。\n]|,(?= )|，|\. ")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One number that an answer states. `direction`: -1 or 1 where words give it a sign ("decreased by"), else 0."""
+
+    quantity: Quantity
+    direction: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What an answer states: one number, perhaps in several writings; or, with `problem`, why it states none."""
+
+    found: tuple[Claim, ...]
+    problem: str = ""
+
+
+def claims(text: str, wanted: Asked, question: str = "", years: bool = False) -> Claims:
+    """The number that the (plain) text states.
+
+    `question` helps to tell context from claim: a figure that the question mentions is no second candidate. `years`:
+    calendar years are what is asked for, so they are kept.
+    """
+    quantities = scan(text)
+    if quantities is None:
+        return Claims((), "a number in it cannot be read")
+    if not quantities:
+        return Claims((), "it holds no number")
+    if len(quantities) > _MOST:
+        return Claims((), "it holds too many numbers")
+    begin, quantities, problem = _after_equals(text, quantities)
+    if problem:
+        return Claims((), problem)
+    kept = _without_context(text, quantities, begin, question, years)
+    hedge = _HEDGE.search(_ALLOWED_HEDGE.sub(" ", text[begin:]))
+    if hedge and not (hedge.group() in ("or", "vs", "rather") and len(kept) > 1 and _consistent(kept)):
+        return Claims((), f"it hedges ({hedge.group().strip()!r})")
+    if begin and (early := _HEDGE.search(text[:begin])) and early.group() not in ("if", "若", "如果", "not"):
+        return Claims((), f"it hedges ({early.group().strip()!r})")
+    if len(kept) > 1 and not _consistent(kept):
+        kept = _after_result(text, kept)
+        if len(kept) > 1:
+            return Claims((), "it states several values")
+    if not kept:
+        return Claims((), "it states no value of its own")
+    for quantity in kept:
+        if bound := _bound(text, quantity):
+            return Claims((), f"it is a bound or unfinished ({bound!r})")
+    return Claims(tuple(Claim(quantity, direction(text, quantity)) for quantity in kept))
+
+
+def _after_equals(text: str, quantities: list[Quantity]) -> tuple[int, list[Quantity], str]:
+    """Cut an equation down to its result; a plain number on another side must be the same number."""
+    signs = [match.end() for match in _EQUALS.finditer(text)]
+    signs = [end for end in signs if any(quantity.start >= end - 1 for quantity in quantities)]
+    if not signs:
+        return 0, quantities, _unfinished(text, quantities)
+    begin = signs[-1]
+    tail = [quantity for quantity in quantities if quantity.end > begin and quantity.start >= begin - 1]
+    if problem := _unfinished(text, tail):
+        return begin, tail, problem
+    edges = [0, *signs]
+    for left, right in zip(edges, edges[1:], strict=False):
+        inside = [quantity for quantity in quantities if left <= quantity.start and quantity.end <= right]
+        side = text[left:right].strip(" =≈()→\n")
+        lone = len(inside) == 1 and len(side) <= inside[0].end - inside[0].start + 2
+        if lone and left > 0 and tail and not _near(inside[0], tail[-1]):
+            return begin, tail, "its two sides differ"
+        if lone and left == 0 and tail and not _near(inside[0], tail[-1]) and not inside[0].fraction:
+            return begin, tail, "its two sides differ"
+    return begin, tail, ""
+
+
+def _unfinished(text: str, quantities: list[Quantity]) -> str:
+    for first, second in zip(quantities, quantities[1:], strict=False):
+        between = text[first.end : second.start]
+        if len(between) <= 16 and _ONLY_RANGE.fullmatch(between):
+            if between.strip() == "-" and first.unit is second.unit and not first.year_like:
+                return "it is a range or an unfinished subtraction"
+            if not (first.year_like and second.year_like) and not _CONTEXT_BEFORE.search(text[: first.start][-24:]):
+                return "it is a range"
+        elif len(between) <= 16 and _ONLY_OPERATOR.fullmatch(between) and between.strip(" ()$"):
+            return "it is a sum without its result"
+        elif second.sign < 0 and len(between.strip()) == 0 and text[second.start] == "-" and not first.year_like:
+            return "it is a sum without its result"
+    return ""
+
+
+def _near(one: Quantity, other: Quantity) -> bool:
+    """Whether two writings of a number agree, each taken at its own digits; a percentage may stand for its ratio."""
+    slack = (one.amount_place, other.amount_place)
+    for left, right in ((one.amount, other.amount), (one.value, other.value)):
+        room = max(slack) if left is one.amount else max(one.place, other.place)
+        if abs(left - right) <= room * 11 / 20:
+            return True
+    # 14.32 = 0.1432 and 14.32% = 14.32 are the same statement to whoever writes them
+    low, high = sorted((abs(one.value), abs(other.value)))
+    return low * 100 == high
+
+
+def _consistent(quantities: list[Quantity]) -> bool:
+    return len(quantities) <= 4 and all(
+        _near(one, other) for index, one in enumerate(quantities) for other in quantities[index + 1 :]
+    )
+
+
+def _without_context(text: str, quantities: list[Quantity], begin: int, question: str, years: bool) -> list[Quantity]:
+    if len(quantities) == 1:
+        return quantities
+    kept: list[Quantity] = []
+    dropped_from = False
+    for index, quantity in enumerate(quantities):
+        before = text[max(begin, quantity.start - 28) : quantity.start]
+        if quantity.year_like and not years and _calendar(text, quantity, before, question):
+            continue
+        gap = text[quantities[index - 1].end : quantity.start] if index else ""
+        if dropped_from and _AFTER_FROM.match(gap):
+            dropped_from = False
+            if index + 1 < len(quantities):
+                continue
+        if _CONTEXT_BEFORE.search(before) and len(quantities) - index - 1 + len(kept) > 0:
+            dropped_from = True
+            continue
+        if kept and _OF_WHOLE.search(before):
+            continue
+        if question and not quantity.unit.kind and _mentioned(text, quantity, question) and len(quantities) > 1:
+            kept_others = [other for other in quantities if other is not quantity and not other.year_like]
+            if kept_others and not quantity.sign and quantity.place == 1 and quantity.value < 10000:
+                continue
+        kept.append(quantity)
+    return kept or quantities
+
+
+def _calendar(text: str, quantity: Quantity, before: str, question: str) -> bool:
+    if quantity.unit.label == "month" or text[quantity.end : quantity.end + 1] in ("年", ":"):
+        return True
+    return bool(_YEAR_CONTEXT.search(before)) or str(quantity.value) in question
+
+
+def _mentioned(text: str, quantity: Quantity, question: str) -> bool:
+    figure = text[quantity.start : quantity.end].strip(" ()")
+    return re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", question) is not None
+
+
+def _after_result(text: str, quantities: list[Quantity]) -> list[Quantity]:
+    last = None
+    for match in _RESULT.finditer(text):
+        last = match.end()
+    if last is None:
+        return quantities
+    tail = [quantity for quantity in quantities if quantity.start >= last]
+    return tail if len(tail) == 1 and quantities[-1] is tail[0] else quantities
+
+
+def _bound(text: str, quantity: Quantity) -> str:
+    if match := _BOUND_BEFORE.search(text[max(0, quantity.start - 32) : quantity.start]):
+        word = match.group().strip().lower()
+        # "vesting over three years" says how long, not more than
+        if not (quantity.unit.kind == "time" and word in ("over", "within", "up to")):
+            return word
+    if match := _BOUND_AFTER.match(text, quantity.end):
+        return match.group().strip()
+    return ""
+
+
+def direction(text: str, quantity: Quantity) -> int:
+    """The sign that words give to the number: the nearest one in front, in its clause, else one right behind it."""
+    if quantity.sign and not quantity.triangle:
+        return 0
+    start = 0
+    for match in _CLAUSE.finditer(text, 0, quantity.start):
+        start = match.end()
+    front, back = text[start : quantity.start], text[quantity.end : quantity.end + 24]
+    if stop := _CLAUSE.search(back):
+        back = back[: stop.start()]
+    for words in (MOVEMENT, LEVEL):
+        last = None
+        for match in words.finditer(front):
+            last = match
+        nearest = last or words.search(back)
+        if nearest is not None:
+            return -1 if nearest.lastgroup == "down" else 1
+    return 0

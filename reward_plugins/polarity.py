@@ -1,0 +1,82 @@
+"""Yes and no, true and false, 是 and 否, 正确 and 错误, はい and いいえ: with negation read."""
+
+from __future__ import annotations
+
+import re
+
+_GOLD_YES = frozenset("yes true 是 对 正确 はい 1.0 y t √ 是的 属实 合规".split())
+_GOLD_NO = frozenset("no false 否 错 错误 いいえ 0.0 n f × 不是 不对 不正确 不属实 不合规".split())
+
+_LEAD = re.compile(
+    r"^(?:(?:我的?|我们的?|最终|本题)?(?:答案|回答|判断|结论|结果|选择|认为)(?:结果)?(?:应该?)?(?:是|为)?|(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?|"
+    r"so|therefore|thus|hence)?[\s:：,，“”\"'\[(【]*",
+    re.IGNORECASE,
+)
+_BOTH = re.compile(
+    r"是否|是不是|对不对|是/否|对错|正误|真假|正确/?错误|错误/?正确|是与否|yes ?/ ?no|true ?/ ?false|部分|不一定|未必|不确定|可能|也许|或|既|"
+    r"一半|\b(?:maybe|perhaps|possibly|partly|partially|unclear|may|might|either|depends|or)\b|[?？]|はい.{0,3}いいえ",
+    re.IGNORECASE,
+)
+_NO_HEAD = re.compile(
+    r"否(?!则)|不是|不(?!错)|错误?|并非|非|没有(?!错)|いいえ|no\b|false\b|not (?:true|correct|right)\b|f\b|incorrect\b|wrong\b",
+    re.I,
+)
+_YES_HEAD = re.compile(r"是的?|对的?|正确|没错|不错|无误|属实|没有错误?|はい|yes\b|true\b|t\b|correct\b|right\b", re.I)
+
+# In a sentence: a judgement is one of these words; 是 alone is a copula there.
+_WORDS = re.compile(
+    r"(?P<yes>没有错误?|没错|不错|无误|并非错误|并非否|不否|not (?:false|wrong|incorrect|no)\b|isn't (?:false|wrong)\b)"
+    r"|(?P<no>并?不正确|不是正确|并不对|不对|不属实|并非(?:正确|如此)?|not (?:\w+ )?(?:true|correct|right|yes)\b|"
+    r"(?:isn't|wasn't|is not|n't) (?:\w+ )?(?:true|correct|right)\b|untrue|incorrect|\bwrong\b|\bfalse\b|\bno\b|错误|错|いいえ)"
+    r"|(?P<yes2>正确|对(?![于照比应方])|属实|\btrue\b|\byes\b|\bcorrect\b|はい)",
+    re.IGNORECASE,
+)
+
+
+def gold_polarity(gold: str) -> bool | None:
+    """True or False for a gold that is a yes or a no, None for any other."""
+    text = gold.strip().strip(".。").lower()
+    return True if text in _GOLD_YES else False if text in _GOLD_NO else None
+
+
+def polarity(text: str, digits: bool = False) -> bool | None:
+    """What the (plain) text says: True, False, or None if it says neither, or both.
+
+    `digits`: 1 and 0 stand for true and false (sets whose golds are 1.0 and 0.0).
+    """
+    bare = text.strip().strip(" .。!！\"'“”*()（）[]【】{}")
+    if digits and bare in ("1", "1.0", "0", "0.0"):
+        return bare[0] == "1"
+    if _BOTH.search(bare):
+        return None
+    lead = _LEAD.match(bare)
+    rest = bare[lead.end() if lead else 0 :]
+    for head, value in ((_YES_HEAD, True), (_NO_HEAD, False)):
+        match = head.match(rest)
+        if match is None or (
+            value and match.group() in ("是", "对") and rest[match.end() : match.end() + 1] in "于正错不否比"
+        ):
+            continue
+        after = rest[match.end() :]
+        if not after or not (after[0].isalnum() and "\u3040" > after[0]):
+            return None if _contradicts(after, value) else value
+    found = {match.lastgroup != "no" for match in _WORDS.finditer(bare)}
+    return found.pop() if len(found) == 1 else None
+
+
+_STRAY_YES = re.compile(
+    r"^[\s,，.;；、/|}{and]{0,6}(?:是的?(?![^,，。]{2})|yes\b|true\b|正确|对(?!于)|はい)", re.IGNORECASE
+)
+_STRAY_NO = re.compile(
+    r"(?:^|[\s,，.;；、/|}{])(?:否|不是|也不|no\b(?! (?:doubt|longer|change|need|question))|false\b|错误?|いいえ|与いいえ)",
+    re.I,
+)
+
+
+def _contradicts(after: str, value: bool) -> bool:
+    """Whether the rest of a sentence that began with yes (no) says no (yes) as well."""
+    return (
+        (_STRAY_NO if value else _STRAY_YES).search(after[:80]) is not None
+        or "といいえ" in after
+        or "・いいえ" in after
+    )

@@ -1,0 +1,293 @@
+"""Numbers with their signs and units, as they stand in a text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Context, Decimal, InvalidOperation
+
+from reward_plugins import hanzi, spelled
+from reward_plugins.units import NONE, ONE, Unit, currency_before, unit_after
+
+# Longer numbers are no amounts of money. The bound keeps the arithmetic exact and fast.
+_DIGITS = 40
+_EXPONENT = 30
+_CONTEXT = Context(prec=60)
+
+_CN = "零〇一二三四五六七八九十两壹贰叁肆伍陆柒捌玖拾廿"
+_CN_TAIL = _CN + "百千万亿兆佰仟点"
+_FIGURE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<![\d.])\.\d+"
+_NUMBER = re.compile(
+    r"(?P<share>[百千万])分之(?P<of>[-负]?[\d.]+|[" + _CN_TAIL + r"]+)"
+    r"|(?P<tenths>\d|[" + _CN + r"])成(?P<half>[" + _CN + r"]?)"
+    r"|(?P<low>\d+|[" + _CN + r"百]+)分之(?P<high>\d+|[" + _CN + r"百]+)"
+    r"|(?P<yuan>\d+)[元块](?:(?P<jiao>\d)角(?:(?P<fen>\d)分)?|(?P<cents>\d)分)"
+    rf"|(?P<figure>{_FIGURE})(?P<more>[万亿千百兆]+零?[\d" + _CN + r"][\d,." + _CN_TAIL + r"]*)?"
+    r"(?P<power> ?(?:e[+-]?\d{1,9}(?![\d.a-z])|(?:[×x*·]|times) ?10 ?(?:\^|\*\*) ?[({]?[+-]?\d{1,9}[)}]?))?"
+    r"|(?P<chinese>[" + _CN + r"半][" + _CN_TAIL + r"]*)",
+    re.IGNORECASE,
+)
+_EXPONENT_OF = re.compile(r"([+-]?\d+)[)}]?$")
+_MIXED = re.compile(r" (\d{1,4})/(\d{1,6})(?![\d/.])")
+_DENOMINATOR = re.compile(r" ?/ ?(\d{1,12}(?:\.\d{1,12})?)(?![\d/]|\.\d)")
+_TO_ONE = re.compile(r" ?(?::| to ) ?(\d{1,9}(?:\.\d{1,9})?)(?![\d:%]|\.\d)")
+# A single Chinese digit is often part of a word (一般, 统一, 第三); it counts as a number before a unit or by itself.
+_WORD_AROUND = re.compile(r"[\u4e00-\u9fff]")
+_NEGATIVE_WORD = re.compile(r"(?:negative|minus|负的?) ?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number in a text.
+
+    `value` is what is written, without the unit and with its written sign; `place` the size of its last written digit
+    (0 for an exact fraction). `sign` is -1 or +1 where a sign is written, else 0. `start`, `end`: the span in the text,
+    sign and unit included. `fraction`: written as a/b or a:b. `triangle`: the sign is ▲ or △, which is a minus in Japanese accounts and a rise
+    elsewhere. `prefixed`: the currency stands in front, so it says nothing about the scale ($1.5 in a table in millions).
+    """
+
+    value: Decimal
+    place: Decimal
+    unit: Unit
+    sign: int
+    start: int
+    end: int
+    fraction: bool = False
+    triangle: bool = False
+    prefixed: bool = False
+
+    @property
+    def amount(self) -> Decimal:
+        """The value in the base of the unit's kind."""
+        return _CONTEXT.multiply(self.value, self.unit.size)
+
+    @property
+    def amount_place(self) -> Decimal:
+        """The size of the last written digit in the base of the unit's kind."""
+        return self.place * self.unit.size
+
+    @property
+    def year_like(self) -> bool:
+        """Whether it can be a calendar year: four digits, 1900 to 2100, no unit but 年."""
+        bare = self.unit is NONE or (self.unit.label == "month" and self.unit.factor == 12)
+        return bare and self.place == 1 and not self.sign and 1900 <= self.value <= 2100
+
+
+def scan(text: str) -> list[Quantity] | None:
+    """All numbers of a text, in order; None if one is malformed (a double sign, more digits than money has).
+
+    Number words count only where the text has no figures.
+    """
+    found: list[Quantity] = []
+    words: list[Quantity] = []
+    last = 0
+    for match in _NUMBER.finditer(text):
+        if match.start() < last:
+            continue
+        quantity = _read(text, match, last)
+        if quantity is None:
+            if match.group("chinese") is None and match.group("of") is None:
+                return None
+            continue
+        if match.group("chinese") is not None:
+            if not _stands_alone(text, match, quantity):
+                continue
+            words.append(quantity)
+        elif match.start() > 0 and _glued(text, match.start()):
+            continue
+        else:
+            found.append(quantity)
+        last = quantity.end
+    if found:
+        return sorted([*found, *(word for word in words if word.end - word.start > 2)], key=lambda each: each.start)
+    if not words:
+        return _spelled(text)
+    return words
+
+
+def whole(text: str) -> Quantity | None:
+    """The quantity that the whole text is, or None if there is anything besides it."""
+    found = scan(text)
+    if found and len(found) == 1:
+        rest = text[: found[0].start] + text[found[0].end :]
+        if not rest.strip(" .。;；,，!！\"'"):
+            return found[0]
+    return None
+
+
+def _glued(text: str, start: int) -> bool:
+    """Whether the figure is part of a name (Q3, FY2019, S&P500, H1): letters touch it in front."""
+    before = text[start - 1]
+    if not (before.isascii() and (before.isalpha() or before == "_")):
+        return False
+    return not currency_before(text, start)[0] and text[max(0, start - 2) : start].upper() != "FY"
+
+
+def _read(text: str, match: re.Match[str], floor: int) -> Quantity | None:
+    start, end = match.span()
+    fraction = False
+    unit_known: Unit | None = None
+    if kind := match.group("share"):
+        value_place = _number_of(match.group("of"))
+        unit_known = Unit("share", "%", {"百": Decimal("0.01"), "千": Decimal("0.001"), "万": Decimal("0.0001")}[kind])
+    elif tenths := match.group("tenths"):  # 三成五 is 35%
+        upper, lower = _number_of(tenths), _number_of(match.group("half") or "零")
+        if upper is None or lower is None:
+            return None
+        value_place, unit_known = (upper[0] * 10 + lower[0], ONE), Unit("share", "%", Decimal("0.01"))
+    elif low := match.group("low"):
+        lower, upper = _number_of(low), _number_of(match.group("high"))
+        if lower is None or upper is None or lower[0] == 0:
+            return None
+        value_place, fraction = (_CONTEXT.divide(upper[0], lower[0]), Decimal(0)), True
+    elif yuan := match.group("yuan"):
+        cents = 10 * int(match.group("jiao") or 0) + int(match.group("fen") or match.group("cents") or 0)
+        value_place = Decimal(yuan) + Decimal(cents) / 100, Decimal("0.01")
+        unit_known = Unit("money", "CNY")
+    elif (figure := match.group("figure")) is not None:
+        value_place = hanzi.parse(figure + match.group("more")) if match.group("more") else _figure(figure)
+        if value_place is not None and (power := match.group("power")):
+            value_place = _raised(value_place, power)
+        if value_place is not None and not match.group("more") and not match.group("power"):
+            value_place, end, fraction = _with_fraction(text, end, value_place)
+    else:
+        value_place = hanzi.parse(match.group("chinese"))
+    if value_place is None:
+        return None
+    value, place = value_place
+    unit, end = (unit_known, end) if unit_known else unit_after(text, end)
+    return _signed(text, start, end, floor, value, place, unit, fraction)
+
+
+def _number_of(text: str) -> tuple[Decimal, Decimal] | None:
+    if text[0] in "-负":
+        inner = _number_of(text[1:]) if len(text) > 1 else None
+        return None if inner is None else (-inner[0], inner[1])
+    return _figure(text) if text[0].isdecimal() or text[0] == "." else hanzi.parse(text)
+
+
+def _figure(figure: str) -> tuple[Decimal, Decimal] | None:
+    digits = figure.replace(",", "").replace(" ", "")
+    if len(digits) > _DIGITS:
+        return None
+    try:
+        value = Decimal(digits)
+    except InvalidOperation:
+        return None
+    decimals = len(digits) - digits.index(".") - 1 if "." in digits else 0
+    return value, Decimal(1).scaleb(-decimals)
+
+
+def _raised(value_place: tuple[Decimal, Decimal], power: str) -> tuple[Decimal, Decimal] | None:
+    match = _EXPONENT_OF.search(power)
+    exponent = int(match.group(1)) if match else 0
+    if abs(exponent) > _EXPONENT:
+        return None
+    return value_place[0].scaleb(exponent), value_place[1].scaleb(exponent)
+
+
+def _with_fraction(
+    text: str, end: int, value_place: tuple[Decimal, Decimal]
+) -> tuple[tuple[Decimal, Decimal] | None, int, bool]:
+    """Read on where the number goes on as a mixed number (1 1/2), a fraction (3/8) or a ratio (3:2)."""
+    value, place = value_place
+    if place == 1 and (mixed := _MIXED.match(text, end)) and int(mixed.group(2)) > int(mixed.group(1)):
+        part = _CONTEXT.divide(Decimal(mixed.group(1)), Decimal(mixed.group(2)))
+        return (value + part, Decimal(0)), mixed.end(), True
+    if ratio := _DENOMINATOR.match(text, end) or _TO_ONE.match(text, end):
+        below = Decimal(ratio.group(1))
+        if below == 0:
+            return None, end, False
+        exact = place if below == 1 else Decimal(0)
+        return (_CONTEXT.divide(value, below), exact), ratio.end(), True
+    return value_place, end, False
+
+
+def _signed(
+    text: str, start: int, end: int, floor: int, value: Decimal, place: Decimal, unit: Unit, fraction: bool
+) -> Quantity | None:
+    """Look left of the number for its currency, its sign and the bracket that makes it negative."""
+    sign, triangle = 0, False
+    currency, start = currency_before(text, start)
+    before = text[floor:start].rstrip(" ")
+    if before.endswith("-") or before.endswith("+"):
+        left = before[:-1].rstrip(" ")
+        if left.endswith(("-", "+")) or left.endswith("-("):
+            return None
+        # After another number it joins the two (10%-15%, 5 - 3), it is no sign.
+        if not (floor and not left) and not left.endswith(")"):
+            sign = -1 if before[-1] == "-" else 1
+            start = floor + len(before) - 1
+            before = left
+            if not currency:
+                currency, start = currency_before(text, start)
+    elif before.endswith(("▲", "△", "▼", "↓", "↑")):
+        triangle = before[-1] in "▲△"
+        sign = -1 if before[-1] in "▼↓" else 1
+        start = floor + len(before) - 1
+        before = before[:-1]
+    elif word := _NEGATIVE_WORD.search(before):
+        sign, start = -1, floor + word.start()
+        before = before[: word.start()]
+        if not currency:
+            currency, start = currency_before(text, start)
+    if before.endswith("(") and not (floor and not before[:-1].strip()):
+        close = end
+        while close < len(text) and text[close] == " ":
+            close += 1
+        if text[close : close + 1] == ")":
+            if sign:
+                if floor + len(before) - 2 >= 0 and before[:-1].rstrip(" ").endswith("-"):
+                    return None
+            else:
+                sign = -1
+            start = floor + len(before) - 1
+            end = close + 1
+            if not unit.kind and not unit.scaled:
+                unit, end = unit_after(text, end)
+            elif not unit.kind:
+                later, end = unit_after(text, end)
+                unit = Unit(later.kind, later.label, later.factor, unit.scale, True) if later.kind else unit
+            outer, start = currency_before(text, start)
+            currency = currency or outer
+    if currency:
+        if unit.kind == "":
+            unit = Unit("money", currency, ONE, unit.scale, unit.scaled)
+        elif unit.kind != "money":
+            return Quantity(value, place, Unit("conflict", f"{currency} {unit.label}"), sign, start, end, fraction)
+        elif not (
+            currency == unit.label or unit.label in currency.split("/") or (currency == "USD" and unit.label[-1] == "D")
+        ):
+            return Quantity(value, place, Unit("conflict", f"{currency} {unit.label}"), sign, start, end, fraction)
+    if sign < 0:
+        value = -value
+    return Quantity(value, place, unit, sign, start, end, fraction, triangle, bool(currency))
+
+
+def _stands_alone(text: str, match: re.Match[str], quantity: Quantity) -> bool:
+    run = match.group("chinese")
+    if len(run) > 1 and any(character in "十百千万亿兆拾佰仟点" for character in run[:-1] + run[-1:]):
+        return True
+    if len(run) > 2:
+        return True
+    if quantity.unit.kind not in ("", "count") or quantity.unit.scaled:
+        return True
+    before = text[match.start() - 1 : match.start()]
+    after = text[match.end() : match.end() + 1]
+    return not _WORD_AROUND.match(before) and not _WORD_AROUND.match(after) or quantity.unit.kind == "count"
+
+
+def _spelled(text: str) -> list[Quantity]:
+    found: list[Quantity] = []
+    if not any(character.isalpha() for character in text[:200]):
+        return found
+    for match in spelled.RUN.finditer(text):
+        value_place = spelled.parse(match.group())
+        if value_place is None:
+            continue
+        unit, end = unit_after(text, match.end())
+        floor = found[-1].end if found else 0
+        quantity = _signed(text, match.start(), end, floor, *value_place, unit, fraction=value_place[1] == 0)
+        if quantity is not None:
+            found.append(quantity)
+    return found
