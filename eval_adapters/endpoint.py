@@ -29,10 +29,19 @@ class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
     address it would write that, and a server on another port could not resume.
     """
 
-    def __init__(self, model_id: str, api_url: str, api_key: str, patience: int, on_reply: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        model_id: str,
+        api_url: str,
+        api_key: str,
+        requests_at_once: int,
+        patience: int,
+        on_reply: Callable[[], None],
+    ) -> None:
         """`patience`: after so many failed rows in a row, none answered between, the rest is not asked."""
         # One attempt of EvalScope would otherwise be three requests of the SDK.
         super().__init__(model_name=model_id, base_url=api_url, api_key=api_key, max_retries=0)
+        self._slots = threading.Semaphore(requests_at_once)
         self._patience = patience
         self._failed_in_a_row = 0
         self._counting = threading.Lock()
@@ -41,9 +50,10 @@ class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
     def generate(self, *args: Any, **kwargs: Any) -> ModelOutput:
         """One request with its retries; raises what the last attempt raised, or `EndpointDown`."""
         try:
-            if self._failed_in_a_row >= self._patience:
-                raise EndpointDown
-            output = super().generate(*args, **kwargs)
+            with self._slots:
+                if self._failed_in_a_row >= self._patience:
+                    raise EndpointDown
+                output = super().generate(*args, **kwargs)
         except (openai.BadRequestError, openai.UnprocessableEntityError):
             raise  # the server speaks of this prompt, so it is up
         except Exception:
