@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from reward_plugins.units import NONE, ONE, Unit, same_money, unit_named
 _HUNDREDTH = Decimal("0.01")
 # FinQA's executed answers are rounded to five decimals.
 _EXECUTED_PLACE = Decimal("0.00001")
-# Sets whose percentages are executed as ratios (0.1432 for 14.32%); all others state points.
+# US filings, whose percentages are executed as ratios (0.1432 for 14.32%); all others state points.
 _RATIO_SETS = frozenset(("finqa", "convfinqa"))
 _SCALED_SETS = frozenset(("tatqa", "tat-qa", "tathqa", "tat-hqa"))
 
@@ -28,7 +28,7 @@ class NumericGold:
     `targets`: its value in base units, the finest statement first. `unit`: the unit that it is in; a `unit.kind` of
     "share" makes it a share of a whole (base: the plain ratio). `bare`: what a number without a unit may be multiplied
     by to get to base units. `open_scale`: nothing says whether the number is in units, thousands or millions.
-    `why`: how it is read, for an explanation.
+    `why`: how it is read, for an explanation. `home`: the currency that amounts are in where none is stated.
     """
 
     targets: tuple[Target, ...]
@@ -36,6 +36,7 @@ class NumericGold:
     bare: tuple[Decimal, ...]
     open_scale: bool
     why: str
+    home: str = ""
 
 
 def numeric_gold(gold: str, wanted: Asked, meta: Mapping[str, Any]) -> NumericGold | None:
@@ -44,6 +45,11 @@ def numeric_gold(gold: str, wanted: Asked, meta: Mapping[str, Any]) -> NumericGo
     if stated is None or stated.unit.kind == "conflict":
         return None
     dataset = str(meta.get("dataset") or "").lower()
+    read = _read(stated, dataset, wanted, meta)
+    return replace(read, home="USD" if dataset in _RATIO_SETS else wanted.home)
+
+
+def _read(stated: Quantity, dataset: str, wanted: Asked, meta: Mapping[str, Any]) -> NumericGold:
     executed = _number(meta.get("exe_ans"))
     if executed is not None or dataset in _RATIO_SETS:
         return _executed_gold(stated, executed, _field(meta.get("answer")), wanted)
@@ -127,10 +133,9 @@ def _executed_gold(stated: Quantity, executed: Decimal | None, answer: Quantity 
             if scale.kind == "share":
                 scale = NONE
             size = scale.size
-            targets = (Target(fine.value * size, fine.place * size, "exe_ans"),)
-            if not alone:
-                targets += (Target(coarse.value * size, coarse.place * size, "answer"),)
-            return NumericGold(targets, scale, (size,), scale is NONE, "the number as executed")
+            fields = (fine,) if alone else (fine, coarse)
+            scaled = tuple(Target(each.value * size, each.place * size, each.source) for each in fields)
+            return NumericGold(scaled, scale, (size,), scale is NONE, "the number as executed")
         if not points and _coherent(written, executed * 100):
             coarse = Target(written.value * _HUNDREDTH, written.place * _HUNDREDTH, "answer")
             return _ratio((fine, coarse), True, "exe_ans is a ratio and the answer its percentage without a sign")
@@ -170,7 +175,10 @@ def _amount(stated: Quantity, named: Unit | None, dataset: str, meta: Mapping[st
     bare: tuple[Decimal, ...] = (unit.size,)
     if own.scaled or own.kind in ("time", "weight") or own.factor != 1:
         agreed = named is not None and named.size == own.size
-        bare = (own.size,) if agreed or own.size == 1 else (ONE,) if own.kind in ("", "money", "count") else ()
+        lone = () if own.kind in ("time", "weight") else (ONE,)
+        bare = (own.size,) if agreed else lone
+    elif unit.scaled and wanted.unit is None:
+        bare = (unit.size, ONE)  # only the data set knows the scale, so the amount written out in full is natural too
     targets = _targets(stated.value * unit.size, stated.place * unit.size, meta, (unit.size, ONE))
     return NumericGold(targets, unit, bare, not fixed, why)
 
@@ -270,8 +278,9 @@ def _amounts(quantity: Quantity, gold: NumericGold, wanted: Asked) -> tuple[tupl
         )
     if unit.kind == "money" and gold.unit.kind != "money" and wanted.counted:
         return (), "a number of things is asked for, not an amount of money"
-    if unit.kind == "money" and not same_money(unit.label, gold.unit.label if gold.unit.kind == "money" else ""):
-        return (), f"another currency ({unit.label}, not {gold.unit.label})"
+    currency = gold.unit.label if gold.unit.kind == "money" else gold.home
+    if unit.kind == "money" and not same_money(unit.label, currency):
+        return (), f"another currency ({unit.label}, not {currency})"
     if unit.kind == "time" and gold.unit.kind == "time" and unit.label != gold.unit.label:
         return (), "another unit of time"
     if unit is NONE:

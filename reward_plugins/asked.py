@@ -40,6 +40,9 @@ _HOW_MANY_TIME = re.compile(
 )
 _HOW_MANY = re.compile(r"\bhow many\b|\bnumber of\b|多少(?:人|家|股|户|名|件)|几(?:人|家|个)", re.IGNORECASE)
 _IN_DOLLARS = re.compile(r"\bin (?:us )?(?:dollars|usd)\b|\(dollars\)", re.IGNORECASE)
+_FOREIGN = re.compile(r"美元|美金|港元|港币|欧元|英镑|日元|澳元|加元|外汇|汇率|ドル|ユーロ|[$€£]|USD|HKD|EUR")
+_KANA = re.compile("[\u3041-\u30fa]")
+_HANZI = re.compile("[\u4e00-\u9fff]")
 _YEAR = re.compile(
     r"\b(?:which|what)\b[^?]{0,40}\byears?\b|\bin which years?\b|\bwhen\b|哪(?:一)?年|何年(?:度)?に|哪些年",
     re.IGNORECASE,
@@ -75,7 +78,8 @@ class Asked:
     `percent`: a percentage, in so many words; `points`: percentage points; `share`: a rate or a share of a whole.
     `multiple`: a ratio or a number of times. `unit`: the unit that a bare number is in, None where the question does
     not say. `direction`: -1 where a decrease or a loss is asked for, 1 for an increase, 0 where the sign is open.
-    `counted`: a number of things. `year`: a calendar year. `ordered`: several values in the question's order.
+    `counted`: a number of things. `year`: a calendar year. `ordered`: several values in the question's order. `home`: the currency that goes
+    without saying in the question's language, "" where it names another or has no single one.
     """
 
     percent: bool
@@ -87,6 +91,7 @@ class Asked:
     counted: bool
     year: bool
     ordered: bool
+    home: str
 
 
 @lru_cache(maxsize=8192)
@@ -104,6 +109,7 @@ def asked(question: str) -> Asked:
         counted=_HOW_MANY.search(tail) is not None,
         year=_YEAR.search(tail) is not None,
         ordered=_ORDERED.search(tail) is not None,
+        home=_home(question),
     )
 
 
@@ -146,6 +152,14 @@ def _unit(tail: str) -> Unit | None:
     if _IN_DOLLARS.search(tail):
         return unit_after("dollars", 0)[0]
     return None
+
+
+def _home(question: str) -> str:
+    if _FOREIGN.search(question):
+        return ""
+    if _KANA.search(question):
+        return "JPY"
+    return "CNY" if _HANZI.search(question) else ""
 
 
 def _direction(tail: str) -> int:

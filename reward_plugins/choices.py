@@ -19,7 +19,7 @@ _LOWER_ONLY = re.compile(
 )
 _EXCEPT = re.compile(
     rf"除了?\s*(?:选项)?({_LETTERS})\s*(?:选?项)?(?:以?外|之外)|({_LETTERS})\s*(?:选?项)?以外"
-    rf"|\b(?:all|every|everything|any)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({_LETTERS})",
+    rf"|\b(?i:all|every|everything|any)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({_LETTERS})",
 )
 _ALL = re.compile(
     r"^\s*(?:以上(?:都|均|全)(?:选|是|对|正确)|以上皆是|全选|全部(?:正确|都选|选)?|all of (?:the above|them)|all options)\s*[.。]?\s*$",
@@ -101,6 +101,7 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
     `options` may be {} where the data set does not have them; `keys` are the letters that exist.
     """
     none: frozenset[str] = frozenset()
+    text = text.strip(" \"'.。")
     if lower := _LOWER_ONLY.fullmatch(text):
         text = lower.group(1).upper()
     if match := _EXCEPT.search(text):
@@ -115,8 +116,8 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
     if not texts and _ALL.match(text):
         return keys, "all of them"
     if explained := _EXPLAINED.search(marked):
-        if _SPOT in marked[: explained.start()] or _TOKEN.search(marked[: explained.start()]):
-            marked = marked[: explained.start()]
+        front = marked[: explained.start()]
+        marked = front if _SPOT in front or _TOKEN.search(front) else marked
     refused: set[str] = set()
 
     def refuse(match: re.Match[str]) -> str:
@@ -157,7 +158,8 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
 
 def _mark_options(text: str, options: Mapping[str, str]) -> tuple[str, set[str], str]:
     """Put a mark with its letter in the place of each option's text, the longest first."""
-    marked, found = text, set()
+    marked = text
+    found: set[str] = set()
     for key, option in sorted(options.items(), key=lambda item: -len(item[1])):
         wording = plain(option).strip(" .。;；")
         if len(wording) < 2 and not wording.isdecimal():

@@ -21,7 +21,7 @@ _HEDGE = re.compile(
     r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|presumably|might|could|guess(?:ing)?|unsure|unclear|"
     r"uncertain|alternatively|otherwise|unless|if|not|never|isn't|wasn't|cannot|can't|incorrect|wrong|opposite|false|"
     r"hypothetically|somewhere|anything|one of|kidding|rather|instead|vs|versus)\b"
-    r"|或|还是|可能|也许|大概率|不确定|不是|并非|绝非|绝不|错误|错的|猜|若|如果|否则|不等于|方案|假如|恐怕|之一|または|かもしれ|ではない|あるいは"
+    r"|或|还是|可能|也许|大概率|不确定|不是|并非|绝非|绝不|错误|错的|猜|若|如果|否则|不等于|方案|假如|恐怕|(?<!分)之一|または|かもしれ|ではない|あるいは"
     r"|[?？]|≠|\.\.\.",
     re.IGNORECASE,
 )
@@ -141,9 +141,9 @@ def _unfinished(text: str, quantities: list[Quantity]) -> str:
                 return "it is a range or an unfinished subtraction"
             if not (first.year_like and second.year_like) and not _CONTEXT_BEFORE.search(text[: first.start][-24:]):
                 return "it is a range"
-        elif len(between) <= 16 and _ONLY_OPERATOR.fullmatch(between) and between.strip(" ()$"):
-            return "it is a sum without its result"
-        elif second.sign < 0 and len(between.strip()) == 0 and text[second.start] == "-" and not first.year_like:
+        elif (len(between) <= 16 and _ONLY_OPERATOR.fullmatch(between) and between.strip(" ()$")) or (
+            second.sign < 0 and len(between.strip()) == 0 and text[second.start] == "-" and not first.year_like
+        ):
             return "it is a sum without its result"
     return ""
 

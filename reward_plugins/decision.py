@@ -15,7 +15,7 @@ from reward_plugins.dates import dates
 from reward_plugins.expectation import Expectation, expectation
 from reward_plugins.extraction import MOST_ANSWERS, Extraction, final_answers
 from reward_plugins.markup import hidden, plain
-from reward_plugins.polarity import polarity
+from reward_plugins.polarity import gold_polarity, polarity
 from reward_plugins.quantity import whole
 from reward_plugins.sequences import compare_items, compare_range
 from reward_plugins.spans import compare_label, compare_text, normal
@@ -27,7 +27,8 @@ _SHOWN = 200  # characters of the answer in a verdict, which go into logs and re
 
 _OR = re.compile(r"\bor\b|或|還是|还是|または|[?？]|\bnot\b|不是|并非|before|after|以前|以后", re.IGNORECASE)
 _WORKING = re.compile(r"=|≈|:|：|[a-z]{3,} [a-z]{2,} |[\u4e00-\u9fff]{4}", re.IGNORECASE)
-_SHORT_ANSWER = re.compile(r"[(（]?[A-H]{1,6}[)）.。]?|[^\s]{1,12}")
+_LETTERS_ONLY = re.compile(r"[(]?[A-H](?:[、,， ]*[A-H]){0,7}[).。]?")
+_CODE_BLOCK = re.compile(r"```[a-z+]+\s")
 
 
 def verify(response: str, gold: str, question: str = "", meta: Mapping[str, Any] | None = None) -> Verdict:
@@ -53,7 +54,7 @@ def _decide(completion: Completion, extraction: Extraction, expected: Expectatio
     shown = " | ".join(answers)[:_SHOWN]
     if len(answers) > MOST_ANSWERS:
         return Verdict("wrong", shown, "it gives many final answers")
-    if extraction.where == "text" and not _is_bare_answer(answers[0]):
+    if extraction.where == "text" and not _is_bare_answer(answers[0], expected):
         return Verdict("no_answer", "", "no final answer is marked")
     if len(answers) == 1:
         status, reason = judge(answers[0], expected)
@@ -72,10 +73,12 @@ def _why_none(completion: Completion) -> str:
     return "there is nothing after the reasoning" if not completion.final.strip() else "no final answer is marked"
 
 
-def _is_bare_answer(text: str) -> bool:
+def _is_bare_answer(text: str, expected: Expectation) -> bool:
     """Whether a short text without any mark is an answer and nothing else (14.32%, B, 是)."""
     bare = plain(text)
-    return whole(bare) is not None or _SHORT_ANSWER.fullmatch(bare) is not None
+    if whole(bare) is not None or _LETTERS_ONLY.fullmatch(bare):
+        return True
+    return gold_polarity(bare) is not None or normal(bare) == normal(expected.gold)
 
 
 def _joined_boxes(answers: tuple[str, ...], expected: Expectation) -> str:
@@ -100,6 +103,8 @@ def judge(answer: str, expected: Expectation) -> tuple[Status, str]:
     """Decide on one final answer as written."""
     if hidden(answer):
         return "wrong", "it holds hidden text"
+    if "```" in answer and _CODE_BLOCK.search(answer):
+        return "wrong", "it is code"
     text = plain(answer[-_LONGEST_ANSWER:])
     if not text.strip(" .。$"):
         return "no_answer", "nothing legible is left of the answer"
@@ -120,8 +125,10 @@ def _judge_number(text: str, expected: Expectation) -> tuple[str, str]:
     stated = claims(_last_line(text), expected.wanted, expected.question, expected.year)
     if stated.problem:
         return "wrong", stated.problem
-    if expected.year and not all(claim.quantity.year_like for claim in stated.found):
-        return "wrong", "a calendar year is asked for"
+    if expected.year:
+        years = {claim.quantity.value for claim in stated.found if claim.quantity.year_like}
+        same_year = years == {expected.number.targets[0].value} and len(stated.found) == 1
+        return ("correct", "the same year") if same_year else ("wrong", "another year, or no year")
     outcomes = [compare(claim, expected.number, expected.wanted, expected.japanese) for claim in stated.found]
     for name in ("wrong", "undecided"):
         for outcome in outcomes:

@@ -76,9 +76,11 @@ _LATEX = re.compile(
     r"|\\(left|right|big|Big|bigl|bigr|displaystyle|limits)(?![a-zA-Z])|\\([a-zA-Z]{1,20})\*?|\\(.)|\{,\}|\^\{(-?\d{1,4})\}",
     re.DOTALL,
 )
+# The braces of commands vanish with them; written ones (\{14, 15\}) stay.
+_BRACES = {ord("{"): None, ord("}"): None, 2: "{", 3: "}"}
 _FRACTION_ARGUMENT = re.compile(r"[\d.,% ]+")
 _MATH_DOLLARS = re.compile(r"\$([^$\n]{0,200}[^$\s])\$(?!\d)")
-_EMPHASIS = re.compile(r"\*\*|__|`{1,3}|^#{1,6} |^> |(?<!\w)\*(?=\S)|(?<=\S)\*(?![\w\s])", re.MULTILINE)
+_EMPHASIS = re.compile(r"\*\*|__|`{1,3}|^#{1,6} |(?<!\w)\*(?=\S)|(?<=\S)\*(?![\w\s])", re.MULTILINE)
 _ORDINARY = re.compile(r"[\w .,%\-+()/:;'\"!?&#=]*", re.ASCII)
 
 
@@ -104,10 +106,12 @@ def plain(text: str) -> str:
         text = _FULL_WIDTH_COMMA.sub(",", text)
         text = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run.group().translate(_FROM_SUPERSCRIPT), text)
         text = text.translate(_FOLD)
-    if "\\" in text or "{" in text:
-        text = _LATEX.sub(_latex, text)
     if "$" in text:
-        text = _MATH_DOLLARS.sub(r"\1", text.replace("$$", " "))
+        text = _MATH_DOLLARS.sub(r"\1", text.replace("\\$", "\x01").replace("$$", " "))
+    if "{,}" in text:
+        text = text.replace("{,}", ",")
+    if "\\" in text:
+        text = _LATEX.sub(_latex, text).translate(_BRACES)
     text = text.replace("\x01", "$")
     if "*" in text or "_" in text or "`" in text or "#" in text or ">" in text:
         text = _EMPHASIS.sub("", text)
@@ -126,7 +130,9 @@ def _latex(match: re.Match[str]) -> str:
     if sign := match.group(7):
         if sign == "$":
             return "\x01"
-        if sign in "%#&_{}":
+        if sign in "{}":
+            return "\x02" if sign == "{" else "\x03"
+        if sign in "%#&_":
             return sign
         return "\n" if sign == "\\" else " " if sign in " ;:" else ""
     if exponent := match.group(8):

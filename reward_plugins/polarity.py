@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-_GOLD_YES = frozenset("yes true 是 对 正确 はい 1.0 y t √ 是的 属实 合规".split())
-_GOLD_NO = frozenset("no false 否 错 错误 いいえ 0.0 n f × 不是 不对 不正确 不属实 不合规".split())
+_GOLD_YES = frozenset(["yes", "true", "是", "对", "正确", "はい", "1.0", "y", "t", "√", "是的", "属实", "合规"])
+_GOLD_NO = frozenset(
+    ["no", "false", "否", "错", "错误", "いいえ", "0.0", "n", "f", "×", "不是", "不对", "不正确", "不属实", "不合规"]
+)
 
 _LEAD = re.compile(
     r"^(?:(?:我的?|我们的?|最终|本题)?(?:答案|回答|判断|结论|结果|选择|认为)(?:结果)?(?:应该?)?(?:是|为)?|(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?|"
@@ -17,11 +19,16 @@ _BOTH = re.compile(
     r"一半|\b(?:maybe|perhaps|possibly|partly|partially|unclear|may|might|either|depends|or)\b|[?？]|はい.{0,3}いいえ",
     re.IGNORECASE,
 )
+# 是正确的, 对于: the first character is no judgement of its own.
+_GOES_ON = frozenset("于正错不否比")
 _NO_HEAD = re.compile(
-    r"否(?!则)|不是|不(?!错)|错误?|并非|非|没有(?!错)|いいえ|no\b|false\b|not (?:true|correct|right)\b|f\b|incorrect\b|wrong\b",
+    r"否(?!则)|不是的?|不正确|不对|不属实|不(?!错|否)|错误?|并非(?!否|错)|(?<!并)非(?!否)|没有(?!错)|いいえ|no\b|false\b|not (?:true|correct|right)\b|f\b|incorrect\b|wrong\b",
     re.I,
 )
-_YES_HEAD = re.compile(r"是的?|对的?|正确|没错|不错|无误|属实|没有错误?|はい|yes\b|true\b|t\b|correct\b|right\b", re.I)
+_YES_HEAD = re.compile(
+    r"是的?|对的?|正确|没错|不错|不否|并非否|并非错误?|无误|属实|没有错误?|はい|yes\b|true\b|t\b|correct\b|right\b",
+    re.I,
+)
 
 # In a sentence: a judgement is one of these words; 是 alone is a copula there.
 _WORDS = re.compile(
@@ -53,12 +60,12 @@ def polarity(text: str, digits: bool = False) -> bool | None:
     rest = bare[lead.end() if lead else 0 :]
     for head, value in ((_YES_HEAD, True), (_NO_HEAD, False)):
         match = head.match(rest)
-        if match is None or (
-            value and match.group() in ("是", "对") and rest[match.end() : match.end() + 1] in "于正错不否比"
-        ):
+        if match is None:
+            continue
+        if match.group() in ("是", "对") and rest[match.end() : match.end() + 1] in _GOES_ON:
             continue
         after = rest[match.end() :]
-        if not after or not (after[0].isalnum() and "\u3040" > after[0]):
+        if not after or not (after[0].isalnum() and after[0] < "\u3040"):
             return None if _contradicts(after, value) else value
     found = {match.lastgroup != "no" for match in _WORDS.finditer(bare)}
     return found.pop() if len(found) == 1 else None

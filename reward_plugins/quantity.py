@@ -253,9 +253,7 @@ def _signed(
     if currency:
         if unit.kind == "":
             unit = Unit("money", currency, ONE, unit.scale, unit.scaled)
-        elif unit.kind != "money":
-            return Quantity(value, place, Unit("conflict", f"{currency} {unit.label}"), sign, start, end, fraction)
-        elif not (
+        elif unit.kind != "money" or not (
             currency == unit.label or unit.label in currency.split("/") or (currency == "USD" and unit.label[-1] == "D")
         ):
             return Quantity(value, place, Unit("conflict", f"{currency} {unit.label}"), sign, start, end, fraction)
@@ -274,7 +272,7 @@ def _stands_alone(text: str, match: re.Match[str], quantity: Quantity) -> bool:
         return True
     before = text[match.start() - 1 : match.start()]
     after = text[match.end() : match.end() + 1]
-    return not _WORD_AROUND.match(before) and not _WORD_AROUND.match(after) or quantity.unit.kind == "count"
+    return (not _WORD_AROUND.match(before) and not _WORD_AROUND.match(after)) or quantity.unit.kind == "count"
 
 
 def _spelled(text: str) -> list[Quantity]:

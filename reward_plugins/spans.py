@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _EDGES = " \t\n.。,，;；:：!！\"'“”‘’()（）[]【】{}《》<>*_`"
-_NOISE = re.compile(r"[\s\-–—_'\"“”‘’`.,，。;；:：()（）\[\]【】《》/、·]+")
+_NOISE = re.compile(r"(?:[\s\-–—_'\"“”‘’`,，。;；:：()（）\[\]【】《》/、·]|(?<!\d)\.|\.(?!\d))+")
 _ARTICLES = re.compile(r"\b(?:the|an?)\b ?")
 _HANZI = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 _WORD = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?|[\u3040-\u30ff\u4e00-\u9fff]")
@@ -26,11 +26,135 @@ _EXPLAINED = re.compile(r"[,，;；]? ?(?:because|since|as the|due to|因为|由
 
 # Words that a sentence may put around a term without saying anything more.
 _FILLER = frozenset(
-    "the a an is are was were be been being by of in on at to for from with as it its they their them this that these those "
-    "which what who whom how did do does has have had will would and both all following include includes including "
-    "answer final correct use used uses using adopts adopted company firm method called named known under approved "
-    "reported reports largest highest lowest larger higher lower segment type types kind category "
-    "根 据 该 这 那 其 的 是 为 了 由 在 采 用 使 属 于 类 型 种 公 司 答 案 即 叫 做 称 作 家 采取 方 法 者 们 で す ます である だ の は が を に と し た".split()
+    [
+        "the",
+        "a",
+        "an",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "by",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "for",
+        "from",
+        "with",
+        "as",
+        "it",
+        "its",
+        "they",
+        "their",
+        "them",
+        "this",
+        "that",
+        "these",
+        "those",
+        "which",
+        "what",
+        "who",
+        "whom",
+        "how",
+        "did",
+        "do",
+        "does",
+        "has",
+        "have",
+        "had",
+        "will",
+        "would",
+        "and",
+        "both",
+        "all",
+        "following",
+        "include",
+        "includes",
+        "including",
+        "answer",
+        "final",
+        "correct",
+        "use",
+        "used",
+        "uses",
+        "using",
+        "adopts",
+        "adopted",
+        "company",
+        "firm",
+        "method",
+        "called",
+        "named",
+        "known",
+        "under",
+        "approved",
+        "reported",
+        "reports",
+        "largest",
+        "highest",
+        "lowest",
+        "larger",
+        "higher",
+        "lower",
+        "segment",
+        "type",
+        "types",
+        "kind",
+        "category",
+        "根",
+        "据",
+        "该",
+        "这",
+        "那",
+        "其",
+        "的",
+        "是",
+        "为",
+        "了",
+        "由",
+        "在",
+        "采",
+        "用",
+        "使",
+        "属",
+        "于",
+        "类",
+        "型",
+        "种",
+        "公",
+        "司",
+        "答",
+        "案",
+        "即",
+        "叫",
+        "做",
+        "称",
+        "作",
+        "家",
+        "采取",
+        "方",
+        "法",
+        "者",
+        "们",
+        "で",
+        "す",
+        "ます",
+        "である",
+        "だ",
+        "の",
+        "は",
+        "が",
+        "を",
+        "に",
+        "と",
+        "し",
+        "た",
+    ]
 )
 
 # A small set of words of movement: 増収/減収 and the like differ by one character, and English inflects them.
@@ -93,12 +217,22 @@ def compare_text(answer: str, gold: str, question: str) -> tuple[str, str]:
     rest = ours[:found] + " " + ours[found + len(theirs) :]
     around = [word for word in _words(rest) if word not in _FILLER]
     known = set(_words(normal(question)))
+    rivals = _rivals(theirs, normal(question))
     strange = [word for word in around if word not in known and not _inflected(word, known)]
+    if rivals & set(around):
+        return "wrong", "it names both sides of the question"
     if not strange:
         return "correct", "the gold's words in a sentence that adds nothing"
     if re.search(r"[,，、;；\n]|\band\b", answer) and not re.search(r"[,，、;；\n]|\band\b", gold):
         return "wrong", "it names more than the gold"
     return "undecided", "the gold's words among others: only a judge can tell"
+
+
+def _rivals(gold: str, question: str) -> set[str]:
+    """The other side of "software or hardware?": the word that the question puts beside the gold."""
+    name = re.escape(gold)
+    sides = re.findall(rf"{name} (?:or|versus|vs) (\w+)|(\w+) (?:or|versus|vs) {name}", question)
+    return {word for pair in sides for word in pair if word}
 
 
 def _find(needle: str, text: str) -> int:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-# Half of a last place, with room for values that went through binary floats on their way into a data set.
-_HALF = Decimal("0.5000001")
+_HALF = Decimal("0.5")
+# Room for values that went through binary floats on their way into a data set, as a part of the last place.
+_FLOAT = Decimal("1e-7")
 # A rounding that keeps four significant digits loses at most 0.05%, less than statements themselves are rounded by.
 _FOUR_DIGITS = 1000
 # A gold of 0 has no digits to round to: what would be shown as 0.00 in a statement (or 0.0%) is zero.
@@ -43,12 +44,20 @@ def same(value: Decimal, place: Decimal, targets: Sequence[Target], unit: Decima
         if value == coarse.value and place >= coarse.place:
             return True, f"the same number as the data set's {coarse.source}"
     if place <= finest.place:
-        half = finest.place * _HALF
-        return off <= half, "rounded to the gold's digits" if off <= half else "another number at the gold's digits"
-    if off > place * _HALF:
+        agrees = _rounds(value, finest.value, finest.place)
+        return agrees, "rounds to the gold's digits" if agrees else "another number at the gold's digits"
+    if not _rounds(finest.value, value, place):
         return False, "not the gold rounded to the digits given"
     if any(coarse.place >= place for coarse in targets[1:]):
         return True, f"rounded no further than the data set's {targets[-1].source}"
     if abs(value) >= place * _FOUR_DIGITS:
         return True, "rounded with four significant digits left"
     return False, "rounded to fewer digits than the gold, which loses too much"
+
+
+def _rounds(exact: Decimal, shown: Decimal, place: Decimal) -> bool:
+    """Whether `exact` rounds to `shown` at `place`; a tie may be rounded half up or half to even, both are in use."""
+    off, half = abs(exact - shown), place * _HALF
+    if abs(off - half) > place * _FLOAT:
+        return off < half
+    return abs(exact) < abs(shown) or place == 0 or (shown / place).to_integral_value() % 2 == 0

@@ -86,10 +86,46 @@ for _names, _label, _factor in (
 _WEIGHTS = {"吨": "1", "tons": "1", "tonnes": "1", "ton": "1", "千克": "0.001", "公斤": "0.001", "kg": "0.001"}
 
 # Things that are counted. They say that the number in front is the whole count, not one in thousands.
-_COUNTED = (
-    "shares|share|股|人次|人|名|家|户|件|台|套|units|unit|people|employees|branches|items|components|options|miles|"
-    "square feet|barrels|stores|个|份|笔|项|只|张|辆|種|社|公里|平方米|公顷|立方米|手|吨"
-).split("|")
+_COUNTED = [
+    "shares",
+    "share",
+    "股",
+    "人次",
+    "人",
+    "名",
+    "家",
+    "户",
+    "件",
+    "台",
+    "套",
+    "units",
+    "unit",
+    "people",
+    "employees",
+    "branches",
+    "items",
+    "components",
+    "options",
+    "miles",
+    "square feet",
+    "barrels",
+    "stores",
+    "个",
+    "份",
+    "笔",
+    "项",
+    "只",
+    "张",
+    "辆",
+    "種",
+    "社",
+    "公里",
+    "平方米",
+    "公顷",
+    "立方米",
+    "手",
+    "吨",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +163,9 @@ def _alternation(names: list[str]) -> str:
 
 _LETTER_SCALES = ("k", "m", "b", "mm")
 _SCALE_AT = re.compile(
-    r"[ \-]{0,2}(?:"
+    r"[ \-(]{0,2}(?:in |in the )?(?:"
     + _alternation([name for name in SCALES if name not in _LETTER_SCALES])
-    + r")|(?:mm|[kmb])(?![a-z])",
+    + r")|(?: ?(?-i:MM|[MB])|mm|[kmb])(?![a-z])",
     re.IGNORECASE,
 )
 _KINDS: dict[str, tuple[str, str, Decimal]] = (
