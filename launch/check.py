@@ -13,7 +13,7 @@ from typing import Any
 from launch import stacks
 from launch.engine import environment
 from launch.openr1 import Translation, translate
-from launch.paths import CACHE, KIT, STACKS, home
+from launch.paths import CACHE, KIT, home
 from launch.recipe import did_you_mean
 from reward_plugins.errors import Refused
 
@@ -42,7 +42,7 @@ class Rendered:
 def known_keys(stack: str) -> set[str]:
     """The keys of an engine's recipe, asked of the engine itself once per pinned stack."""
     interpreter = stacks.python(stack)
-    store = CACHE / "keys" / f"{stack}-{(STACKS / stack / '.finr1-stack').read_text()[:16]}.json"
+    store = CACHE / "keys" / f"{stack}-{stacks.identity(stack)[:16]}.json"
     if not store.is_file():
         keys = _ask(stack, interpreter, "keys.py", [stack])
         store.parent.mkdir(parents=True, exist_ok=True)

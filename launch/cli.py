@@ -241,9 +241,8 @@ def _show_report(summary: dict[str, Any]) -> None:
     from launch.report import terminal
 
     console = Console()
-    console.print(terminal(summary))
-    for name in ("report.html", "report.md"):
-        console.print(f"{Path(summary.get('out', '.')) / name}", highlight=False)
+    console.print(terminal(summary["summary"]))
+    console.print(str(Path(summary["report"]).resolve()), highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

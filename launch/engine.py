@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,10 +96,14 @@ def last_words(log: Path, lines: int = 3) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 20_000))
         text = file.read().decode("utf-8", "replace").replace("\r", "\n")
-    said = [line.strip() for line in text.splitlines() if line.strip()]
-    # `ValueError: ...` at the start of a line is where a traceback says what went wrong.
-    errors = [line for line in said if line.split(":")[0].endswith(("Error", "Exception", "Exit")) and ":" in line]
-    return " | ".join(errors[-1:] or said[-lines:])[:600]
+    # A launcher puts the rank before each line of its workers.
+    said = [re.sub(r"^\[rank\d+\]: ?", "", line).strip() for line in text.splitlines()]
+    said = [line for line in said if line]
+    # `ValueError: ...` at the start of a line is where a traceback says what went wrong; the launcher's own error
+    # that its child failed comes after it and says nothing.
+    errors = [line for line in said if line.split(":")[0].endswith(("Error", "Exception", "Refused")) and ":" in line]
+    causes = [line for line in errors if "ChildFailedError" not in line]
+    return " | ".join(causes[-1:] or errors[-1:] or said[-lines:])[:600]
 
 
 def environment(extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -43,6 +43,9 @@ def run(config: str, overrides: list[str], dry_run: bool = False) -> None:
     model = models.resolve(asked.trl.get("model_name_or_path", ""), home())
     asked.trl["model_name_or_path"] = model
     os.environ.update(asked.environment)
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
+        # Else the trainer counts one process on a CPU, and DeepSpeed finds that the batch does not add up.
+        asked.trl.setdefault("use_cpu", True)
     is_main = os.environ.get("RANK", "0") == "0"
     if is_main:
         _show(asked)

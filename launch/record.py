@@ -39,7 +39,10 @@ class EngineRun(StageSettings):
 
     def identity(self) -> dict[str, Any]:
         """The recipe and the pinned stack: a run with other versions is another run."""
-        return {"recipe": json.loads(json.dumps(self.recipe, default=str)), "stack": stacks.pins(self.stack).name}
+        return {
+            "recipe": json.loads(json.dumps(self.recipe, default=str)),
+            "stack": f"{self.stack} {stacks.identity(self.stack)}",
+        }
 
     def code(self) -> str:
         """Training depends on its data and its rewards' names, not on the kit's code: a new kit trains nothing anew."""

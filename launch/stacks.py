@@ -16,7 +16,8 @@ from launch.paths import KIT, STACKS
 from reward_plugins.errors import Refused
 
 NAMES = ("kit", "sft", "rl", "rl-vllm", "chat")
-_STAMP = ".finr1-stack"
+_STAMP = ".made-from"
+"""A copy of the pinned file, put into a stack when its installation is complete (the Makefile does the same)."""
 
 
 def pins(name: str) -> Path:
@@ -29,7 +30,12 @@ def pins(name: str) -> Path:
 def is_ready(name: str) -> bool:
     """Whether the stack stands and was made from the file as it is now."""
     stamp = STACKS / name / _STAMP
-    return stamp.is_file() and stamp.read_text(encoding="utf-8") == _identity(name)
+    return stamp.is_file() and stamp.read_bytes() == pins(name).read_bytes()
+
+
+def identity(name: str) -> str:
+    """The sha256 of a stack's pinned file."""
+    return hashlib.sha256(pins(name).read_bytes()).hexdigest()
 
 
 def python(name: str) -> Path:
@@ -57,10 +63,6 @@ def uv() -> Path:
     return Path(found)
 
 
-def _identity(name: str) -> str:
-    return hashlib.sha256(pins(name).read_bytes()).hexdigest()
-
-
 def _install(name: str) -> None:
     STACKS.mkdir(parents=True, exist_ok=True)
     with (STACKS / f"{name}.lock").open("w") as lock:
@@ -75,7 +77,7 @@ def _install(name: str) -> None:
             _run("pip", "sync", "--quiet", "--require-hashes", "--python", str(target), str(pins(name)))
             _run("pip", "install", "--quiet", "--no-deps", "--python", str(target), "--editable", str(KIT))
         part = target / f"{_STAMP}.part"
-        part.write_text(_identity(name), encoding="utf-8")
+        part.write_bytes(pins(name).read_bytes())
         part.replace(target / _STAMP)
 
 

@@ -114,7 +114,8 @@ def run_report(name: str, *, overrides: list[str] | None = None) -> Summary:
     """The report on one or several evaluations."""
     from launch.report import ReportSettings, run
 
-    return run(recipe.settings(ReportSettings, recipe.load(name, overrides or []), name))
+    settings = recipe.settings(ReportSettings, recipe.load(name, overrides or []), name)
+    return {"report": str(settings.out / "report.html"), "summary": run(settings)}
 
 
 STAGES: dict[str, Callable[..., Summary]] = {

@@ -1,0 +1,75 @@
+"""Reading a recipe: what is accepted, and the sentence for what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from launch import recipe
+from launch.paths import KIT
+from launch.server import ServeSettings
+from reward_plugins.errors import Refused
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_misspelt_key_is_refused_with_the_right_spelling(home: Path) -> None:
+    path = written(home, "model: m\nprot: 8011\n")
+    with pytest.raises(Refused, match=r"unknown key 'prot'; did you mean 'port'\?"):
+        recipe.settings(ServeSettings, recipe.load(path), path)
+
+
+def test_a_misspelt_required_key_is_called_misspelt_and_not_missing(home: Path) -> None:
+    path = written(home, "modle: m\n")
+    with pytest.raises(Refused, match=r"unknown key 'modle'; did you mean 'model'\?"):
+        recipe.settings(ServeSettings, recipe.load(path), path)
+
+
+def test_a_key_given_twice_is_refused_with_its_line(home: Path) -> None:
+    with pytest.raises(Refused, match=r"key 'model' stands twice \(line 2\)"):
+        recipe.load(written(home, "model: a\nmodel: b\n"))
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "just words\n", "", "a: [1\n", "a: !!python/object:os.system {}\n"])
+def test_what_is_no_mapping_is_refused(home: Path, text: str) -> None:
+    with pytest.raises(Refused):
+        recipe.load(written(home, text))
+
+
+def test_a_missing_recipe_names_a_near_one(home: Path) -> None:
+    with pytest.raises(Refused, match=r"did you mean 'recipes/pipelines/quickstart.yaml'\?"):
+        recipe.find("recipes/pipelines/quikstart.yaml")
+
+
+def test_numbers_in_scientific_notation_are_numbers_with_and_without_a_point(home: Path) -> None:
+    loaded = recipe.load(written(home, "a: 1e-5\nb: 1.0e-05\nc: -2E3\nd: 1e\ne: 0x1e5\n"))
+    assert loaded == {"a": 1e-5, "b": 1e-5, "c": -2000.0, "d": "1e", "e": 0x1E5}
+
+
+def test_overrides_reach_into_mappings_and_lists_and_keep_types(home: Path) -> None:
+    path = written(home, "a: {b: 1}\nlist: [{x: 1}, {x: 2}]\n")
+    loaded = recipe.load(path, ["a.b=2.5", "list.1.x=true", "new.key=text", "empty="])
+    assert loaded == {"a": {"b": 2.5}, "list": [{"x": 1}, {"x": True}], "new": {"key": "text"}, "empty": None}
+
+
+@pytest.mark.parametrize("override", ["novalue", "=1", "a.b.c=1"])
+def test_an_override_that_cannot_be_is_refused(home: Path, override: str) -> None:
+    with pytest.raises(Refused):
+        recipe.load(written(home, "a: {b: 1}\n"), [override])
+
+
+@pytest.mark.parametrize("path", sorted((KIT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_plain_yaml_and_begins_with_its_command(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert isinstance(yaml.safe_load(text), dict)
+    first = text.splitlines()[0]
+    assert first.startswith("# ")
+    if path.parent.name != "accelerate":
+        assert first.startswith("# finr1 ")
+        assert str(path.relative_to(KIT)) in first
