@@ -19,16 +19,18 @@ _PER_YEAR = {
 @kind("bonds", "Current yield", "当期收益率")
 def current_yield(d: Draft) -> Problem:
     """Annual coupon over price; at level 3 the difference between two bonds."""
+    who = d.company()
     name = d.t("Current yield", "当期收益率")
     if d.level == 1:
         rate, price = d.whole(1, 12), d.whole(50, 2_000, 50)
         coupon = num(price.value * rate.value / 100)
         question = d.t(
-            f"A bond pays a coupon of {d.price(coupon)} a year and trades at {d.price(price)}. What is its current yield?",
-            f"某债券每年付息{d.price(coupon)}，市价{d.price(price)}，当期收益率是多少？",
+            f"A bond of {who} pays a coupon of {d.price(coupon)} a year and trades at {d.price(price)}. "
+            "What is its current yield?",
+            f"{who}债券每年付息{d.price(coupon)}，市价{d.price(price)}，当期收益率是多少？",
         )
         return d.answer(question, name, coupon / price, percent(0))
-    who, labels = d.company(), "ABC"[: 2 * d.level - 3]
+    labels = "ABC"[: 2 * d.level - 3]
     bonds = [(d.rate(150, 800, 5), d.amount(82, 118, 2)) for _ in labels]
     if d.level == 2:
         [(rate, price)] = bonds
@@ -73,16 +75,17 @@ def current_yield(d: Draft) -> Problem:
 @kind("bonds", "Zero-coupon price", "零息债券价格")
 def zero_coupon_price(d: Draft) -> Problem:
     """Face value discounted to today; semi-annual compounding and several bonds at level 3."""
+    who = d.company()
     name = d.t("Price", "价格")
     if d.level == 1:
         price, rate = d.whole(100, 2_000, 100), d.whole(1, 20)
         face = num(price.value * (100 + rate.value) / 100)
         question = d.t(
-            f"A zero-coupon bond repays {d.money(face)} in one year. At a yield of {rate}%, what is its price today?",
-            f"某零息债券一年后偿还{d.money(face)}，收益率{rate}%，今天的价格是多少？",
+            f"A zero-coupon bond of {who} repays {d.money(face)} in one year. At a yield of {rate}%, "
+            "what is its price today?",
+            f"{who}零息债券一年后偿还{d.money(face)}，收益率{rate}%，今天的价格是多少？",
         )
         return d.answer(question, name, face / num(1 + rate.value / 100), money(2))
-    who = d.company()
     years, rate, face = int(d.whole(2, 6).value), d.rate(150, 750, 5), num(d.pick(100, 1_000, 10_000))
     rows = [
         (d.t("Face value", "面值"), d.money(face)),
@@ -111,16 +114,17 @@ def zero_coupon_price(d: Draft) -> Problem:
 @kind("bonds", "Coupon payment", "债券利息")
 def coupon_payment(d: Draft) -> Problem:
     """Interest of one payment date, or of a year over several bonds."""
+    who = d.company()
     name = d.t("Coupon", "利息")
     if d.level == 1:
         face, rate = d.whole(100, 5_000, 100), d.whole(2, 10)
         question = d.t(
-            f"A bond with a face value of {d.money(face)} has a coupon rate of {rate}%, paid once a year. "
+            f"A bond of {who} with a face value of {d.money(face)} has a coupon rate of {rate}%, paid once a year. "
             "How large is the yearly coupon?",
-            f"某债券面值{d.money(face)}，票面利率{rate}%，每年付息一次，每年利息是多少？",
+            f"{who}债券面值{d.money(face)}，票面利率{rate}%，每年付息一次，每年利息是多少？",
         )
         return d.answer(question, name, face * num(rate.value / 100), money(0))
-    who, count = d.company(), 2 * d.level - 3
+    count = 2 * d.level - 3
     faces = [d.whole(100, 900, 10) for _ in range(count)]
     rates = [d.rate(200, 800, 10) for _ in range(count)]
     times = [d.pick(1, 2, 4) if d.level == 3 else d.pick(2, 4) for _ in range(count)]
@@ -149,16 +153,17 @@ def coupon_payment(d: Draft) -> Problem:
 @kind("bonds", "Accrued interest", "应计利息")
 def accrued_interest(d: Draft) -> Problem:
     """Coupon earned since the last payment: 30/360 days, counted from dates on actual/365 at level 3."""
+    who = d.company()
     name = d.t("Accrued interest", "应计利息")
     if d.level == 1:
         coupon, days = d.whole(6, 240, 6), d.whole(30, 330, 30)
         question = d.t(
-            f"A bond pays {d.money(coupon)} a year. {days} days have passed since the last coupon. What is the accrued "
+            f"A bond of {who} pays {d.money(coupon)} a year; {days} days have passed since the last coupon. What is the accrued "
             "interest on a 360-day year?",
-            f"某债券每年付息{d.money(coupon)}，距上次付息已过{days}天，按每年360天计，应计利息是多少？",
+            f"{who}债券每年付息{d.money(coupon)}，距上次付息已过{days}天，按每年360天计，应计利息是多少？",
         )
         return d.answer(question, name, coupon * days / 360, money(2))
-    who, face, rate = d.company(), num(d.pick(1_000, 10_000)), d.rate(200, 800, 5)
+    face, rate = num(d.pick(1_000, 10_000)), d.rate(200, 800, 5)
     clean = cents(face.value * d.whole(9_000, 11_000).value / 10_000)
     rows = [
         (d.t("Face value", "面值"), d.money(face)),
@@ -191,18 +196,18 @@ def accrued_interest(d: Draft) -> Problem:
 @kind("bonds", "Duration and price change", "久期与价格变动")
 def duration_change(d: Draft) -> Problem:
     """Price change as modified duration times the change in yield, with the opposite sign."""
+    who = d.company()
     up = d.pick(True, False)
     if d.level == 1:
         duration, move = d.whole(2, 15), d.whole(10, 100, 10)
         question = d.t(
-            f"A bond has a modified duration of {duration}. Yields {'rise' if up else 'fall'} by {move} bps. "
+            f"A bond of {who} has a modified duration of {duration}. Yields {'rise' if up else 'fall'} by {move} bps. "
             "By what percentage does its price change?",
-            f"某债券修正久期为{duration}，收益率{'上升' if up else '下降'}{move}个基点，价格变动百分之几？",
+            f"{who}债券修正久期为{duration}，收益率{'上升' if up else '下降'}{move}个基点，价格变动百分之几？",
         )
         shift = num(move.value / 10_000) if up else num(-move.value / 10_000)
         form = percent(1).with_sign(DECREASE)
         return d.answer(question, d.t("Price change", "价格变动"), -duration * shift, form)
-    who = d.company()
     value, move = d.whole(100, 9_000, 10), d.whole(5, 120)
     change = num((move.value if up else -move.value) / 10_000)
     before = num(d.whole(200, 500).value / 10_000)
@@ -233,17 +238,18 @@ def duration_change(d: Draft) -> Problem:
 @kind("bonds", "Credit spread", "信用利差")
 def credit_spread(d: Draft) -> Problem:
     """Corporate yield less the government yield of the same maturity; at level 3 its change over a year."""
+    who = d.company()
     name = d.t("Spread", "利差")
     if d.level == 1:
         base, spread = d.rate(150, 450, 10), d.rate(20, 300, 10)
         risky = num(base.value + spread.value)
         question = d.t(
-            f"A corporate bond yields {as_percent(risky)} and the government bond of the same maturity "
+            f"A bond of {who} yields {as_percent(risky)} and the government bond of the same maturity "
             f"{as_percent(base)}. What is the credit spread?",
-            f"某公司债收益率{as_percent(risky)}，同期限国债收益率{as_percent(base)}，信用利差是多少？",
+            f"{who}债券收益率{as_percent(risky)}，同期限国债收益率{as_percent(base)}，信用利差是多少？",
         )
         return d.answer(question, name, risky - base, basis_points())
-    who, tenors = d.company(), (1, 3, 5, 10)
+    tenors = (1, 3, 5, 10)
     chosen = d.pick(0, 1, 2, 3)
     dates = [d.t("this year", "今年"), d.t("last year", "去年")][: d.level - 1]
     table: list[tuple[list[Term], list[Term]]] = []

@@ -205,7 +205,6 @@ class Draft:
                 line += f" {'=' if printed == last else '≈'} {plain(printed)}"
             last = printed
         self._steps.append(f"{line} {'=' if last * form.factor == stated else '≈'} {gold}")
-        scaled = term.value * form.factor * 10**form.decimals
         return Problem(
             question=self._joined(question, form.instruction(self.lang)),
             context=context,
@@ -215,7 +214,7 @@ class Draft:
             value=fixed(stated, form.decimals),
             decimals=form.decimals,
             solution=self._solution(),
-            sound=form.stated(last) == stated and abs(scaled % 1 - Fraction(1, 2)) > _NEAR_TIE,
+            sound=form.stated(last) == stated and not near_tie(term.value, form),
         )
 
     def yes_no(self, question: str, holds: bool, because: str, context: str = "") -> Problem:
@@ -258,6 +257,12 @@ def as_percent(term: Term, places: int | None = None) -> str:
     if places is not None and places < needed:
         raise ValueError(f"{term} does not fit into {places} decimals of a percent")
     return fixed(share, needed if places is None else places) + "%"
+
+
+def near_tie(value: Fraction, form: Form) -> bool:
+    """Whether the value lies so near to a rounding boundary that the gold could hang on the way it was reached."""
+    beyond: Fraction = value * form.factor * Fraction(10) ** form.decimals % 1
+    return abs(beyond - Fraction(1, 2)) <= _NEAR_TIE
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from distill.finmath.arithmetic import Term, num, plain, total
-from distill.finmath.draft import Cell, Draft, Problem, as_percent
+from distill.finmath.draft import Cell, Draft, Problem, as_percent, near_tie
 from distill.finmath.kinds import kind
 from distill.finmath.ratio import BANK_ROUND, COMPANY_ACCOUNTS, friendly, head
 from distill.finmath.wording import BILLIONS, MILLIONS, SHORT, Form, percent
@@ -74,8 +74,7 @@ def debt_covenant(d: Draft) -> Problem:
         question = d.t(
             f"{who} has debt of {d.money(debt, SHORT)} and EBITDA of {d.money(ebitda, SHORT)}. "
             f"Is its debt within the covenant of {limit} times EBITDA?",
-            f"{who}债务{d.money(debt, SHORT)}，EBITDA为{d.money(ebitda, SHORT)}，"
-            f"债务是否在约定的{limit}倍EBITDA以内？",
+            f"{who}债务{d.money(debt, SHORT)}，EBITDA为{d.money(ebitda, SHORT)}，债务是否在约定的{limit}倍EBITDA以内？",
         )
         return _at_most(d, question, d.step(d.t("Debt/EBITDA", "债务/EBITDA"), debt / ebitda), limit)
     years = [year := d.year(), year - 1][: d.level - 1]
@@ -232,7 +231,7 @@ def _among(
     right = values.index(form.stated(share.value))
     sign = "=" if result.value * form.factor == values[right] else "≈"
     problem = d.choose(question, options, right, f"{result} {sign} {options[right]}", context)
-    return replace(problem, sound=len(values) == len(mistakes) + 1)
+    return replace(problem, sound=len(values) == len(mistakes) + 1 and not near_tie(share.value, form))
 
 
 def _clear(problem: Problem, one: Fraction, other: Fraction, strict: bool = False) -> Problem:

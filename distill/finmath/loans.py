@@ -11,15 +11,17 @@ from distill.finmath.wording import ONES, THOUSANDS, money
 @kind("loans", "Simple interest", "单利")
 def simple_interest(d: Draft) -> Problem:
     """Principal times rate times time: years, months, or days of several drawings."""
+    who = d.company()
     name = d.t("Interest", "利息")
     if d.level == 1:
         principal, rate, years = d.whole(100, 3_000, 100), d.whole(2, 10), d.whole(2, 5)
         question = d.t(
-            f"{d.money(principal)} is lent at {rate}% simple interest for {years} years. How much interest is due?",
-            f"借款{d.money(principal)}，单利年利率{rate}%，期限{years}年，利息共多少？",
+            f"{who} borrows {d.money(principal)} at {rate}% simple interest for {years} years. "
+            "How much interest is due?",
+            f"{who}借款{d.money(principal)}，单利年利率{rate}%，期限{years}年，利息共多少？",
         )
         return d.answer(question, name, principal * num(rate.value / 100) * years, money(0))
-    who, rate = d.company(), d.rate(250, 750, 5)
+    rate = d.rate(250, 750, 5)
     if d.level == 2:
         principal, months = d.whole(50, 3_000, 10), d.whole(2, 23)
         rows = [
@@ -65,15 +67,16 @@ def simple_interest(d: Draft) -> Problem:
 @kind("loans", "Compound interest", "复利终值")
 def compound_interest(d: Draft) -> Problem:
     """What a deposit grows to; at level 3 the interest alone, compounded quarterly."""
+    who = d.company()
     if d.level == 1:
         principal, rate = d.whole(100, 8_000, 100), d.whole(10, 50, 10)
         question = d.t(
-            f"{d.money(principal)} is deposited at {rate}% a year, compounded yearly. What is it worth after two years?",
-            f"存入{d.money(principal)}，年利率{rate}%，按年复利，两年后的本利和是多少？",
+            f"{who} deposits {d.money(principal)} at {rate}% a year, compounded yearly. "
+            "What is it worth after two years?",
+            f"{who}存入{d.money(principal)}，年利率{rate}%，按年复利，两年后的本利和是多少？",
         )
         growth = d.step(d.t("Factor", "终值系数"), num(1 + rate.value / 100) ** 2)
         return d.answer(question, d.t("Value", "本利和"), principal * growth, money(0))
-    who = d.company()
     principal, rate, years = d.whole(20, 900, 10), d.rate(100, 650, 10), int(d.whole(2, 6).value)
     rows = [
         (d.t("Principal", "本金"), d.money(principal, THOUSANDS)),
@@ -101,16 +104,17 @@ def compound_interest(d: Draft) -> Problem:
 @kind("loans", "Equal principal repayment", "等额本金还款")
 def equal_principal(d: Draft) -> Problem:
     """A loan repaid in equal parts of principal plus interest on what is left."""
+    who = d.company()
     if d.level == 1:
         parts, part = num(d.pick(6, 12, 24, 36, 48, 60, 120, 240)), d.whole(100, 5_000, 100)
         loan = num(parts.value * part.value)
         question = d.t(
-            f"A loan of {d.money(loan)} is repaid in {parts} equal monthly parts of principal. "
+            f"A loan of {d.money(loan)} to {who} is repaid in {parts} equal monthly parts of principal. "
             "How much principal is repaid each month?",
-            f"贷款{d.money(loan)}，等额本金分{parts}个月偿还，每月应还本金多少？",
+            f"{who}贷款{d.money(loan)}，等额本金分{parts}个月偿还，每月应还本金多少？",
         )
         return d.answer(question, d.t("Principal", "每月本金"), loan / parts, money(0))
-    who, months, part = d.company(), d.pick(120, 180, 240, 360), d.whole(800, 9_000, 50)
+    months, part = d.pick(120, 180, 240, 360), d.whole(800, 9_000, 50)
     loan, rate = num(part.value * months), d.rate(240, 660, 12)
     rows = [
         (d.t("Loan", "贷款金额"), d.money(loan)),

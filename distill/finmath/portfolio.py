@@ -19,13 +19,14 @@ _ASSETS = (
 @kind("portfolio", "Holding-period return", "持有期收益率")
 def holding_return(d: Draft) -> Problem:
     """Gain and dividends over the purchase price; fees and a loss at level 3."""
-    who, name = d.company(), d.t("Return", "收益率")
+    who = d.company()
+    name = d.t("Return", "收益率")
     if d.level == 1:
         bought, rate = d.whole(10, 400, 10), d.whole(-40, 80, 10)
         sold = num(bought.value * (100 + rate.value) / 100)
         question = d.t(
-            f"A share is bought at {d.money(bought)} and sold at {d.money(sold)}. What is the return?",
-            f"某股票买入价{d.money(bought)}，卖出价{d.money(sold)}，收益率是多少？",
+            f"A share of {who} is bought at {d.money(bought)} and sold at {d.money(sold)}. What is the return?",
+            f"{who}股票买入价{d.money(bought)}，卖出价{d.money(sold)}，收益率是多少？",
         )
         return d.answer(question, name, (sold - bought) / bought, percent(0).with_sign(LOSS))
     bought = d.amount(10, 90, 2)
@@ -57,18 +58,19 @@ def holding_return(d: Draft) -> Problem:
 @kind("portfolio", "Portfolio return", "投资组合收益率")
 def portfolio_return(d: Draft) -> Problem:
     """Returns weighted by value; at level 3 against a benchmark."""
+    who = d.company()
     name = d.t("Portfolio return", "组合收益率")
     if d.level == 1:
         weight, first, second = d.rate(1_000, 9_000, 1_000), d.rate(100, 2_000, 100), d.rate(100, 2_000, 100)
         rest = num(1 - weight.value)
         question = d.t(
-            f"A portfolio is {as_percent(weight)} shares and {as_percent(rest)} bonds. Shares return "
+            f"The portfolio of {who} is {as_percent(weight)} shares and {as_percent(rest)} bonds. Shares return "
             f"{as_percent(first)}, bonds {as_percent(second)}. What is the portfolio return?",
-            f"某组合股票占{as_percent(weight)}、债券占{as_percent(rest)}，股票收益率{as_percent(first)}，"
-            f"债券收益率{as_percent(second)}，组合收益率是多少？",
+            f"{who}组合中股票占{as_percent(weight)}、收益率{as_percent(first)}，"
+            f"债券占{as_percent(rest)}、收益率{as_percent(second)}，组合收益率是多少？",
         )
         return d.answer(question, name, weight * first + rest * second, percent(1))
-    who, year, count = d.company(), d.year(), d.level + 1
+    year, count = d.year(), d.level + 1
     values = [d.whole(100, 5_000, 50) for _ in range(count)]
     returns = [d.rate(-800 if d.level == 3 else 50, 1_800) for _ in range(count)]
     large = d.pick(*range(count)) if d.level == 3 else -1
@@ -114,15 +116,16 @@ def portfolio_return(d: Draft) -> Problem:
 @kind("portfolio", "Sharpe ratio", "夏普比率")
 def sharpe_ratio(d: Draft) -> Problem:
     """Return above the risk-free rate over volatility; at level 3 from yearly returns."""
+    who = d.company()
     name = d.t("Sharpe ratio", "夏普比率")
     if d.level == 1:
         free, risk = d.whole(1, 5), num(d.pick(5, 10, 15, 20, 25, 30, 40))
         sharpe = d.whole(2, 20, 2)
         earned = num(free.value + risk.value * sharpe.value / 10)
         question = d.t(
-            f"A fund returns {earned}% with volatility of {risk}%. The risk-free rate is {free}%. "
+            f"{who} Fund returns {earned}% with volatility of {risk}%. The risk-free rate is {free}%. "
             "What is its Sharpe ratio?",
-            f"某基金收益率{earned}%，波动率{risk}%，无风险利率{free}%，夏普比率是多少？",
+            f"{who}基金收益率{earned}%，波动率{risk}%，无风险利率{free}%，夏普比率是多少？",
         )
         return d.answer(question, name, (earned - free) / risk, number(1))
     funds = [name + d.t(" Fund", "基金") for name in d.companies(2 * d.level - 2)]

@@ -89,15 +89,16 @@ def scale_change(d: Draft) -> Problem:
 @kind("units", "Basis points", "基点换算")
 def rate_in_basis_points(d: Draft) -> Problem:
     """A difference between rates in basis points; at level 3 with moves in both directions."""
+    who = d.bank()
     if d.level == 1:
         before = d.rate(100, 600, 5)
         after = num(before.value + d.rate(5, 200, 5).value)
         question = d.t(
-            f"An interest rate rises from {as_percent(before)} to {as_percent(after)}. How many basis points is that?",
-            f"某利率由{as_percent(before)}升至{as_percent(after)}，上升了多少个基点？",
+            f"The loan rate of {who} rises from {as_percent(before)} to {as_percent(after)}. How many basis points is that?",
+            f"{who}贷款利率由{as_percent(before)}升至{as_percent(after)}，上升了多少个基点？",
         )
         return d.answer(question, d.t("Rise", "升幅"), after - before, basis_points())
-    who, year, name = d.bank(), d.year(), d.t("Change", "变动")
+    year, name = d.year(), d.t("Change", "变动")
     if d.level == 2:
         levels = [d.rate(250, 450, 5)]
         for _ in range(3):
@@ -143,14 +144,15 @@ def rate_in_basis_points(d: Draft) -> Problem:
 @kind("units", "Currency conversion", "外币折算")
 def currency_conversion(d: Draft) -> Problem:
     """Dollars into yuan; several currencies at level 2, a gain or loss on exchange at level 3."""
+    who = d.company()
     if d.level == 1:
         dollars, rate = d.whole(10, 900, 10), num(d.whole(60, 80).value / 10)
         question = d.t(
-            f"At {rate} yuan to the dollar, how many yuan are {d.digits(dollars)} dollars?",
-            f"1美元兑{rate}元人民币，{dollars}美元折合多少元人民币？",
+            f"{who} has {d.digits(dollars)} dollars. At {rate} yuan to the dollar, how many yuan is that?",
+            f"{who}有{dollars}美元，1美元兑{rate}元人民币，折合多少元人民币？",
         )
         return d.answer(question, d.t("Amount", "金额"), dollars * rate, _yuan(0, ONES))
-    who, rates = d.company(), [num(d.whole(low, high).value / 100) for low, high in ((640, 730), (720, 810), (85, 93))]
+    rates = [num(d.whole(low, high).value / 100) for low, high in ((640, 730), (720, 810), (85, 93))]
     names = [d.t("US dollar", "美元"), d.t("euro", "欧元"), d.t("Hong Kong dollar", "港元")]
     scale = COMPANY_ACCOUNTS
     unit = scale.says(d.lang)
