@@ -25,7 +25,7 @@ from distill.records import Question, Trace, Verdict, read_records, write_record
 from distill.reply import completion
 from distill.screen import latest
 from distill.stage import StageSettings
-from distill.tokens import TokenCounter
+from distill.tokens import TokenCounter, tokenizer_file
 from reward_plugins import verify
 from reward_plugins.errors import Refused
 
@@ -71,7 +71,8 @@ class Settings(StageSettings):
 
     def inputs(self) -> list[Path]:
         given = [self.questions, self.traces, self.verdicts, self.test, self.system_prompt]
-        return [path for path in given if path is not None]
+        tokenizer = [tokenizer_file(self.tokenizer)] if self.tokenizer else []
+        return [path for path in given if path is not None] + tokenizer
 
     def manifest_path(self) -> Path:
         return self.folder / "manifest.json"

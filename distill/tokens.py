@@ -11,6 +11,11 @@ from reward_plugins.errors import Refused
 _TEMPLATE_TOKENS_A_MESSAGE = 8
 
 
+def tokenizer_file(path: Path) -> Path:
+    """The `tokenizer.json` that is meant by its own path or by its folder's."""
+    return path if path.suffix == ".json" else path / "tokenizer.json"
+
+
 class TokenCounter:
     """Counts tokens with a `tokenizer.json` (given as the file or as its folder). Raises `Refused` if there is none."""
 
@@ -19,7 +24,7 @@ class TokenCounter:
             from tokenizers import Tokenizer
         except ImportError:
             raise Refused("counting tokens needs the package tokenizers; run in the kit stack") from None
-        file = path / "tokenizer.json" if path.is_dir() else path
+        file = tokenizer_file(path)
         if not file.is_file():
             raise Refused(f"{file}: no such file; give the student's tokenizer.json, or its model folder")
         try:

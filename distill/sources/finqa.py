@@ -15,6 +15,7 @@ from typing import Any
 
 from distill.records import Question
 from distill.sources import LeftOut
+from distill.sources.finqa_program import work_out
 from distill.sources.tables import markdown
 from reward_plugins.errors import Refused
 
@@ -29,7 +30,7 @@ def read(path: Path, *, split: str, part: str | None = None) -> Iterator[Questio
 
     The gold is `answer` where it is a number or yes/no, else `exe_ans`; both, and the program, stay in `meta`, since
     they differ for about one row in ten and the check wants either; `meta["doubt"]` says so of rows that are not fit
-    to be rewarded by. `meta["doc"]` is the report page.
+    to be rewarded by, `meta["solution"]` is the gold program in plain arithmetic, `meta["doc"]` the report page.
     Raises `Refused` for a path or a file that is not FinQA.
     """
     for file in _files(path, part or split):
@@ -91,7 +92,7 @@ def _question(row: dict[str, Any], where: str, split: str) -> Question | LeftOut
             "answer": answer,
             "exe_ans": exe_ans,
             "program": str(qa.get("program") or ""),
-            **({"doubt": doubt} if (doubt := _doubt(answer, exe_ans)) else {}),
+            **_worth(row, answer, exe_ans, gold),
         },
     )
 
@@ -123,6 +124,21 @@ def _written(exe_ans: Any) -> str:
 _SCALES = (1, 100, 1_000, 1_000_000, 1_000_000_000, 10, 0.1, 0.01, 0.001)
 # Of the pairs that agree up to scale, all but a few are within 5%: "7%" stands for 0.0676, and some are cut, not rounded.
 _SAME = 0.05
+
+
+def _worth(row: dict[str, Any], answer: str, exe_ans: Any, gold: str) -> dict[str, str]:
+    """`doubt` where the golds disagree; else `solution`, the gold program worked out, where it gives `exe_ans`."""
+    if doubt := _doubt(answer, exe_ans):
+        return {"doubt": doubt}
+    worked = work_out(str(row["qa"].get("program") or ""), row["table"])
+    if worked is None:
+        return {}
+    steps, result = worked
+    if isinstance(result, str) or isinstance(exe_ans, str):
+        same = result == exe_ans
+    else:
+        same = math.isclose(result, exe_ans, rel_tol=1e-5, abs_tol=1e-5)  # exe_ans is rounded to five decimals
+    return {"solution": f"{'; '.join(steps)}. The answer is {gold}."} if same else {}
 
 
 def _doubt(answer: str, exe_ans: Any) -> str:
