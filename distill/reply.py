@@ -59,8 +59,8 @@ def read_reply(body: bytes) -> Reply:
 def in_one_form(text: str) -> tuple[str, str, str]:
     """(reasoning, answer, response) of a completion.
 
-    With closed reasoning and without answer tags, what follows the reasoning is the answer, and is put into the tags
-    (models with reasoning of their own do not write them). Nothing else is added or mended: a completion that keeps
+    With closed reasoning and without any answer tag, what follows the reasoning is the answer, and is put into the
+    tags (models with reasoning of their own do not write them). Nothing else is added or mended: a completion that keeps
     no form stays as it is, for the filter to see.
     """
     parsed = parse(text)
@@ -68,9 +68,8 @@ def in_one_form(text: str) -> tuple[str, str, str]:
     if parsed.blocks:
         return reasoning, parsed.blocks[-1].strip(), text.strip()
     answer = "" if parsed.cut_off else parsed.final.strip()
-    if reasoning and answer:
-        return reasoning, answer, completion(reasoning, answer)
-    return reasoning, answer, text.strip()
+    wrapped = completion(reasoning, answer)
+    return reasoning, answer, wrapped if parse(wrapped).strict else text.strip()
 
 
 def completion(reasoning: str, answer: str) -> str:

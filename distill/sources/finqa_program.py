@@ -7,6 +7,7 @@ the number 100, `const_m1` is -1, and `table_average(row, none)` and its like ta
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 
@@ -18,7 +19,7 @@ _ARITHMETIC: dict[str, tuple[str, Callable[[float, float], float]]] = {
     "subtract": ("-", lambda a, b: a - b),
     "multiply": ("*", lambda a, b: a * b),
     "divide": ("/", lambda a, b: a / b),
-    "exp": ("^", lambda a, b: a**b),
+    "exp": ("^", math.pow),
 }
 _OVER_A_ROW: dict[str, Callable[[Sequence[float]], float]] = {
     "table_max": max,

@@ -1,0 +1,279 @@
+"""Sources and the stage `prepare`, on real FinQA files and made problems."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from distill import manifest, prepare
+from distill.finmath import generate
+from distill.questions import check_meta, document, fingerprint, read_questions
+from distill.records import Question, write_records
+from distill.sources import LeftOut, Source, catalogue
+from distill.sources.finqa import read as read_finqa
+from distill.sources.finqa_program import work_out
+from distill.sources.tables import markdown
+from reward_plugins import verify
+from reward_plugins.errors import Refused
+
+FINQA = Path(__file__).resolve().parents[3] / "shared" / "data" / "finqa"
+needs_finqa = pytest.mark.skipif(not FINQA.is_dir(), reason="the real FinQA files are not in ../shared/data/finqa")
+FINMATH: list[dict[str, Any]] = [
+    {"name": "finmath", "split": "train", "count": 60, "seed": 1},
+    {"name": "finmath", "split": "test", "count": 30, "seed": 2},
+]
+
+
+def settings(out: Path, sources: list[dict[str, Any]], **more: Any) -> prepare.Settings:
+    return prepare.Settings.model_validate({"out": out, "sources": sources, **more})
+
+
+def finqa(part: str, split: str = "train") -> list[Question]:
+    rows = list(read_finqa(FINQA, split=split, part=part))
+    assert not any(isinstance(row, LeftOut) for row in rows)
+    return [row for row in rows if isinstance(row, Question)]
+
+
+def test_same_settings_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        counts = prepare.run(settings(tmp_path / name, FINMATH))
+        assert counts["questions"] == {"test": 30, "train": 60}
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert files == ["left_out.jsonl", "manifest.json", "test.jsonl", "train.jsonl"]
+    for name in ("train.jsonl", "test.jsonl"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_done_is_told_from_not_done(tmp_path: Path) -> None:
+    stage = settings(tmp_path / "q", FINMATH)
+    path = stage.manifest_path()
+    assert not manifest.is_current(path, stage, stage.inputs())
+    prepare.run(stage)
+    assert manifest.is_current(path, stage, stage.inputs())
+    other = settings(tmp_path / "q", [{**FINMATH[0], "seed": 3}, FINMATH[1]])
+    assert not manifest.is_current(path, other, other.inputs())
+    train = tmp_path / "q" / "train.jsonl"
+    before = train.read_bytes()
+    train.write_bytes(before[:-2] + b"!\n")  # the same size
+    assert not manifest.is_current(path, stage, stage.inputs())
+    train.write_bytes(before)
+    assert manifest.is_current(path, stage, stage.inputs())
+    train.unlink()
+    assert not manifest.is_current(path, stage, stage.inputs())
+
+
+@needs_finqa
+def test_a_changed_input_is_seen(tmp_path: Path) -> None:
+    copy = tmp_path / "train.json"
+    rows = json.loads((FINQA / "raw_train_100.json").read_bytes())
+    copy.write_text(json.dumps(rows), encoding="utf-8")
+    stage = settings(tmp_path / "q", [{"name": "finqa", "path": copy}])
+    prepare.run(stage)
+    assert manifest.is_current(stage.manifest_path(), stage, stage.inputs())
+    copy.write_text(json.dumps(rows[1:]), encoding="utf-8")
+    assert not manifest.is_current(stage.manifest_path(), stage, stage.inputs())
+
+
+@needs_finqa
+def test_finqa_golds_are_usable_and_kept_whole() -> None:
+    rows = {str(row["id"]): row for path in FINQA.glob("raw_*.json") for row in json.loads(path.read_bytes())}
+    questions = finqa("raw")
+    assert len(questions) == len(rows) == 356
+    for question in questions:
+        row = rows[question.id.removeprefix("finqa/")]
+        assert question.meta["exe_ans"] == row["qa"]["exe_ans"]
+        assert question.meta["program"] == row["qa"]["program"]
+        assert question.meta["doc"] == row["filename"]
+        assert str(row["qa"]["answer"]).startswith(question.meta["answer"])
+        assert "\\" not in question.gold and question.gold == question.gold.strip() != ""
+        assert all(str(cell).split()[0] in question.context for line in row["table"] for cell in line if cell.strip())
+    assert Counter(question.answer_type for question in questions)["boolean"] == 14
+    accepted = [
+        verify(f"<answer>{question.gold}</answer>", question.gold, question.question, check_meta(question)).correct
+        for question in questions
+    ]
+    assert sum(accepted) / len(accepted) >= 0.995
+
+
+@needs_finqa
+def test_finqa_solutions_reach_the_executed_answer() -> None:
+    """Each worked solution ends in the gold, and its last step in the executed program's value."""
+    questions = finqa("raw")
+    solved = [question for question in questions if "solution" in question.meta]
+    doubted = [question for question in questions if "doubt" in question.meta]
+    assert len(solved) + len(doubted) >= 0.98 * len(questions)
+    assert 0.02 <= len(doubted) / len(questions) <= 0.08
+    for question in solved:
+        steps, _, end = question.meta["solution"].rpartition(". The answer is ")
+        assert end == f"{question.gold}."
+        last = re.split(r"= |: ", steps)[-1]
+        exe_ans = question.meta["exe_ans"]
+        assert last == exe_ans or abs(float(last) - exe_ans) <= 1e-5 * max(1, abs(exe_ans))
+
+
+def test_programs() -> None:
+    table = [["", "2008", "2007"], ["net sales", "$ -32 ( 32 )", "1,000"], ["margin ( a )", "27.5%", "n.m."]]
+    assert work_out("subtract(484, 500), divide(#0, 500)", table) == (
+        ["484 - 500 = -16", "(-16) / 500 = -0.032"],
+        -0.032,
+    )
+    assert work_out("table_sum(net sales, none)", table) == (["sum of -32, 1000 = 968"], 968.0)
+    assert work_out("table_max(margin ( a ), none)", table) == (["max of 0.275 = 0.275"], 0.275)
+    assert work_out("greater(5%, const_m1)", table) == (["0.05 > -1: yes"], "yes")
+    for broken in ("", "divide(1, 0)", "table_sum(gross sales, none)", "subtract(1, #3)", "frob(1, 2)", "add(1, two)",
+                   "exp(-8, 0.5)", "exp(10, 1000)", "add(1, 2), subtract("):  # fmt: skip
+        assert work_out(broken, table) is None
+
+
+@needs_finqa
+def test_holdout_is_by_document(tmp_path: Path) -> None:
+    sources = [{"name": "finqa", "path": FINQA, "part": "dev"}]
+    shares = {"finqa": {"validation": 0.1, "test": 0.2}}
+    counts = prepare.run(settings(tmp_path / "q", sources, holdout=shares))
+    sides: dict[str, set[str]] = {}
+    for split in ("train", "validation", "test"):
+        for question in read_questions(tmp_path / "q" / f"{split}.jsonl"):
+            assert question.split == split
+            sides.setdefault(document(question), set()).add(split)
+    assert len(sides) == 96 and all(len(splits) == 1 for splits in sides.values())
+    assert sum(counts["questions"].values()) == 156
+    assert counts["documents"]["train"] > counts["documents"]["test"] > counts["documents"]["validation"] > 0
+    again = prepare.run(settings(tmp_path / "r", sources, holdout=shares, seed=1))
+    assert again["documents"] != counts["documents"]
+
+
+@needs_finqa
+def test_one_page_on_two_sides_is_refused(tmp_path: Path) -> None:
+    rows = json.loads((FINQA / "raw_train_100.json").read_bytes())
+    page = next(name for name, count in Counter(row["filename"] for row in rows).items() if count > 1)
+    first = next(row for row in rows if row["filename"] == page)
+    for name, part in (("train", [row for row in rows if row is not first]), ("test", [first])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(part), encoding="utf-8")
+    sources = [
+        {"name": "finqa", "path": tmp_path / "test.json", "split": "test"},
+        {"name": "finqa", "path": tmp_path / "train.json", "split": "train"},
+    ]
+    with pytest.raises(Refused, match=f"document 'finqa:{page}' .* is in test and again in train"):
+        prepare.run(settings(tmp_path / "q", sources))
+    assert not list((tmp_path / "q").iterdir())
+    counts = prepare.run(settings(tmp_path / "q", sources, overlap="drop"))
+    assert counts["left_out"] == {"finqa: already in test, not wanted in train": 1}
+    assert counts["questions"] == {"test": 1, "train": 98}
+
+
+@needs_finqa
+def test_bad_rows_are_counted_and_listed(tmp_path: Path) -> None:
+    rows = json.loads((FINQA / "raw_train_100.json").read_bytes())[:6]
+    rows[0]["qa"]["answer"], rows[0]["qa"]["exe_ans"] = "", None
+    rows[1]["qa"]["answer"] = ""
+    rows[2]["qa"]["question"] = " "
+    rows[3]["filename"] = None
+    rows[4]["table"] = None
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    counts = prepare.run(settings(tmp_path / "q", [{"name": "finqa", "path": path}]))
+    reasons = ("no usable gold", "no question", "no id or filename", "no page")
+    assert counts["left_out"] == {f"finqa: {reason}": 1 for reason in sorted(reasons)}
+    assert counts["questions"] == {"train": 2}
+    listed = [json.loads(line) for line in (tmp_path / "q" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["row"], row["reason"]) for row in listed] == [
+        (rows[n]["id"], reason) for n, reason in zip((0, 2, 3, 4), reasons, strict=True)
+    ]
+    fallen_back = next(read_questions(tmp_path / "q" / "train.jsonl"))
+    assert float(fallen_back.gold) == rows[1]["qa"]["exe_ans"] and fallen_back.meta["answer"] == ""
+    assert "doubt" in fallen_back.meta
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no such file"),
+        ("{", "not JSON"),
+        ('{"a": 1}', "FinQA's schema"),
+        ('[{"question": "x"}]', "FinQA's schema"),
+    ],
+)
+def test_files_that_are_not_finqa(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "train.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match=words):
+        prepare.run(settings(tmp_path / "q", [{"name": "finqa", "path": path}]))
+    assert not (tmp_path / "q" / "train.jsonl").exists()
+
+
+@needs_finqa
+def test_a_folder_without_that_part_says_what_is_there() -> None:
+    with pytest.raises(Refused, match="'validation' in its name .*raw_train_100.json"):
+        list(read_finqa(FINQA, split="validation"))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"name": "finmat"}, "did you mean 'finmath'"),
+        ({"name": "finmath", "count": 3, "seed": 1, "langauges": ["en"]}, "did you mean 'languages'"),
+        ({"name": "finmath", "count": 3}, "'seed': field required"),
+        ({"name": "finmath", "count": "many", "seed": 1}, "'count'"),
+        ({"name": "finmath", "count": 3, "seed": 1, "split": "Train set"}, "split"),
+    ],
+)
+def test_a_source_that_cannot_work_is_refused_when_read(source: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Source.model_validate(source)
+
+
+@pytest.mark.parametrize(
+    "holdout",
+    [{"finqa": {"test": 0.1}}, {"finmath": {"test": 1.0}}, {"finmath": {"train": 0.5}}, {"finmath": {"test": 0}}],
+)
+def test_a_holdout_that_cannot_work_is_refused_when_read(holdout: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="holdout"):
+        settings(Path("q"), FINMATH, holdout=holdout)
+
+
+def test_the_same_ids_twice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="two questions have the id"):
+        prepare.run(settings(tmp_path / "q", [FINMATH[0], FINMATH[0]]))
+
+
+def test_limit_counts_questions(tmp_path: Path) -> None:
+    assert prepare.run(settings(tmp_path / "q", [{**FINMATH[0], "limit": 7}]))["questions"] == {"train": 7}
+
+
+def test_the_catalogue_describes_each_source() -> None:
+    assert set(catalogue()) >= {"finmath", "finqa"}
+    for name, entry in catalogue().items():
+        module, _, function = entry.read.rpartition(".")
+        assert "split" in inspect.signature(getattr(importlib.import_module(module), function)).parameters, name
+
+
+def test_fingerprints_ignore_how_a_text_is_set() -> None:
+    question = next(generate(1, seed=1, languages=["zh"]))
+    spaced = question.model_copy(update={"question": question.question.replace("，", ", ").replace("。", " 。\n")})
+    other = question.model_copy(update={"context": "| a |"})
+    assert fingerprint(question) == fingerprint(spaced.model_copy(update={"id": "else"}))
+    assert fingerprint(question) != fingerprint(other)
+
+
+def test_an_id_that_stands_twice_in_a_file_is_named(tmp_path: Path) -> None:
+    question = next(generate(1, seed=1))
+    write_records(tmp_path / "q.jsonl", [question, question])
+    with pytest.raises(Refused, match="line 2: the id .* stands twice"):
+        list(read_questions(tmp_path / "q.jsonl"))
+    bad: Counter[str] = Counter()
+    assert len(list(read_questions(tmp_path / "q.jsonl", skip_bad=True, bad=bad))) == 1
+    assert bad == {"duplicate id": 1}
+
+
+def test_markdown() -> None:
+    assert markdown([["a|b", "c"], ["1\n2"]]) == "| a\\|b | c |\n| --- | --- |\n| 1 2 |  |"
+    assert markdown([]) == ""
