@@ -43,9 +43,9 @@ class Problem:
 class Draft:
     """What a kind draws its numbers from and writes its working on.
 
-    Numbers that make the problem what it is come from `whole`, `amount`, `rate`, `series`, `pick` and `split` and are noted in
-    `figures`, by which the generator tells problems apart. `noise` and `vary` are for what does not change the
-    answer: decoy rows, names, the order of columns.
+    Numbers that make the problem what it is come from `whole`, `amount`, `rate`, `series`, `pick` and `split` and are
+    noted in `figures`, by which the generator tells problems apart. `noise`, `vary` and `shuffled` are for what does
+    not change the answer: decoy rows, names, the order of columns.
     """
 
     def __init__(self, key: str, level: int, lang: Lang) -> None:
@@ -122,10 +122,6 @@ class Draft:
     def bank(self) -> str:
         """An invented bank."""
         return self._named(self.vary(STEMS), BANK)
-
-    def fund(self) -> str:
-        """An invented investment fund."""
-        return self.company() + self.t(" Fund", "基金")
 
     def year(self) -> int:
         """A financial year."""

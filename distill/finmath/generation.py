@@ -35,11 +35,12 @@ def generate(
     kinds: Sequence[str] | None = None,
     split: str = "train",
 ) -> Iterator[Question]:
-    """Yield `count` finance problems, balanced over kinds, languages and levels (the counts differ by at most one).
+    """Yield `count` finance problems, as evenly over kinds, languages and levels as `count` allows.
 
     The same arguments give the same bytes on every machine, and a smaller `count` gives the head of a larger one.
-    No two problems of one call have the same numbers or the same question; problems of different splits never have, whatever the seeds
-    (see `split_of`). `kinds` are names from `KINDS`, None for all of them.
+    No two problems of one call have the same numbers or the same question. Problems of different splits never have
+    the same numbers, whatever the seeds (see `split_of`); two seeds of one split may share a few at level 1, where
+    numbers are small. `kinds` are names from `KINDS`, None for all of them.
 
     Raises `Refused` for an unknown kind, language, level or split, and when a kind has no further problem to give.
     """

@@ -91,11 +91,8 @@ def compound_growth_rate(d: Draft) -> Problem:
     last = d.year()
     years = list(range(last - span, last + 1))
     start = d.whole(2_000, 30_000)
-    end = (
-        num(start.value * d.whole(1_050, 2_900).value // 1_000)
-        if d.level == 2
-        else num(start.value * d.whole(400, 2_400).value // 1_000)
-    )
+    # At level 3 revenue may have shrunk.
+    end = num(start.value * d.whole(1_050 if d.level == 2 else 400, 2_600).value // 1_000)
     path = [start, *(num(start.value + (end.value - start.value) * index // span) for index in range(1, span)), end]
     label, other = d.t("Revenue", "营业收入"), d.t("Net profit", "净利润")
     rows: list[list[Cell]] = [[label, *path], [other, *(d.noise(200, 2_000) for _ in years)]]

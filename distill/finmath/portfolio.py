@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distill.finmath.arithmetic import Term, cents, num, total
+from distill.finmath.arithmetic import cents, num, total
 from distill.finmath.draft import Cell, Draft, Problem, as_percent
 from distill.finmath.kinds import kind
 from distill.finmath.ratio import COMPANY_ACCOUNTS
@@ -71,13 +71,13 @@ def portfolio_return(d: Draft) -> Problem:
         )
         return d.answer(question, name, weight * first + rest * second, percent(1))
     year, count = d.year(), d.level + 1
-    values = [d.whole(100, 5_000, 50) for _ in range(count)]
     returns = [d.rate(-800 if d.level == 3 else 50, 1_800) for _ in range(count)]
+    # At level 3 one asset is stated in the larger unit.
     large = d.pick(*range(count)) if d.level == 3 else -1
     factor = BILLIONS.over(COMPANY_ACCOUNTS, d.lang)
-    if large >= 0:
-        values[large] = d.whole(100, 900, 100)
-    stated = [num(value.value * 10 / factor) if index == large else value for index, value in enumerate(values)]
+    stated = [d.whole(100, 5_000, 50) for _ in range(count)]
+    if d.level == 3:
+        stated[large] = num(d.whole(1_000, 9_000, 1_000).value / factor)
     rows: list[list[Cell]] = [
         [
             d.says(_ASSETS[index]),
@@ -96,15 +96,15 @@ def portfolio_return(d: Draft) -> Problem:
         d.t("Volatility", "波动率"),
     ]
     context = d.table(d.t(f"Portfolio of {who}, 1 January {year}", f"{who}{year}年初投资组合"), head, rows)
-    if large >= 0:
+    if d.level == 3:
         stated[large] = d.step(d.says(_ASSETS[large]), stated[large] * factor)
     whole = d.step(d.t("Total value", "总市值"), total(stated))
-    gains: list[Term] = [d.step(d.t("Gain", "收益"), total([v * r for v, r in zip(stated, returns, strict=True)]))]
+    gain = d.step(d.t("Gain", "收益"), total([value * share for value, share in zip(stated, returns, strict=True)]))
     if d.level == 2:
         question = d.t(f"What was the portfolio return of {who} in {year}?", f"{who}{year}年投资组合收益率是多少？")
-        return d.answer(question, name, gains[0] / whole, percent(2), context)
+        return d.answer(question, name, gain / whole, percent(2), context)
     benchmark = d.rate(100, 1_200)
-    earned = d.step(name, gains[0] / whole)
+    earned = d.step(name, gain / whole)
     question = d.t(
         f"The benchmark returned {as_percent(benchmark, 2)} in {year}. By how much did the portfolio of {who} beat it?",
         f"{year}年业绩比较基准收益率为{as_percent(benchmark, 2)}，{who}投资组合的超额收益是多少？",

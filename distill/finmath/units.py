@@ -51,14 +51,10 @@ def scale_change(d: Draft) -> Problem:
         d.t("Subsidiary C", "子公司丙"),
     ][: d.level + 1]
     scales = [large, small, *(d.pick(small, large) for _ in labels[2:])]
-    amounts = [d.whole(10, 900, 1) if scale is large else d.whole(300, 60_000) for scale in scales]
-    amounts = [
-        num(amount.value / 100) if scale is large else amount for amount, scale in zip(amounts, scales, strict=True)
-    ]
+    amounts = [num(d.whole(10, 900).value / 100) if scale is large else d.whole(300, 60_000) for scale in scales]
     if d.level == 3:
         loss = d.pick(*range(1, len(labels)))
-        amounts[loss] = -amounts[loss]
-        amounts[loss] = num(amounts[loss].value)
+        amounts[loss] = num(-amounts[loss].value)
     rows: list[list[Cell]] = [
         [label, d.unit_of_money(scale), d.cell(amount), d.cell(d.noise(100, 9_000))]
         for label, scale, amount in zip(labels, scales, amounts, strict=True)
@@ -71,12 +67,10 @@ def scale_change(d: Draft) -> Problem:
     ]
     context = d.table(d.t(f"{who}, profit by entity, {year}", f"{who}{year}年各主体净利润"), head, rows)
     wanted = large if d.level == 2 else small
-    parts = []
-    for label, scale, amount in zip(labels, scales, amounts, strict=True):
-        if scale is wanted:
-            parts.append(amount)
-        else:
-            parts.append(d.step(label, amount * factor if wanted is small else amount / factor))
+    parts = [
+        amount if scale is wanted else d.step(label, amount * factor if wanted is small else amount / factor)
+        for label, scale, amount in zip(labels, scales, amounts, strict=True)
+    ]
     question = d.t(
         f"What is the sum of the {year} net profits of all entities of {who}, with losses deducted and without "
         "consolidation adjustments?",
