@@ -215,6 +215,23 @@ def _coherent(written: Quantity, executed: Decimal) -> bool:
     return off <= written.place or off <= abs(executed) * _HUNDREDTH
 
 
+def executed_disagrees(meta: Mapping[str, Any]) -> bool:
+    """Whether FinQA's two fields of a row state different values, beyond rounding and percent; False if one is missing.
+
+    A yes/no in one field and a number in the other differ; two words are compared elsewhere.
+    """
+    answer, raw = str(meta.get("answer") or "").strip(), meta.get("exe_ans")
+    if raw is None or raw == "" or not answer:
+        return False
+    executed, written = _number(raw), _field(answer)
+    if executed is None or written is None:
+        return (executed is None) != (written is None) or answer.lower() != str(raw).strip().lower()
+    points = written.unit.kind == "share"
+    if _coherent(written, executed) and (not points or abs(executed) >= 1 or written.value == executed):
+        return False
+    return not _coherent(written, executed * 100)
+
+
 def compare(claim: Claim, gold: NumericGold, wanted: Asked, japanese: bool = False) -> tuple[str, str]:
     """Whether a stated number is the gold: ("correct" | "wrong" | "undecided", why)."""
     quantity = claim.quantity

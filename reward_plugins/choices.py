@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from reward_plugins.markup import plain
@@ -53,6 +54,7 @@ _NOT_TEXT = re.compile(
     r"(?:不是|并非|非|不选|\bnot|\bisn't|\bno|n't be|never|neither|nor|rather than)\s*(?:the |an? )?[“\"'(]*$",
     re.IGNORECASE,
 )
+_SPOTTED = re.compile(f"{_SPOT}([A-H])")
 _PAIR = re.compile(rf"([A-H])[\s.、:：)）(（\-]{{0,3}}{_SPOT}([A-H])")
 _SENTENCE = re.compile(r"[。\n]|\. |；|;")
 
@@ -151,41 +153,69 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
     if any(letter != key for letter, key in pairs):
         return none, "the letter and the text beside it disagree"
     first = _SENTENCE.split(decided, maxsplit=1)[0]
-    if any(key not in letters for key in re.findall(f"{_SPOT}([A-H])", first)):
+    if any(key not in letters for key in _SPOTTED.findall(first)):
         return none, "the letter and the text beside it disagree"
     return frozenset(letters), "the letters named"
 
 
 def _mark_options(text: str, options: Mapping[str, str]) -> tuple[str, set[str], str]:
     """Put a mark with its letter in the place of each option's text, the longest first."""
-    marked = text
     found: set[str] = set()
-    for key, option in sorted(options.items(), key=lambda item: -len(item[1])):
-        wording = plain(option).strip(" .。;；")
-        if len(wording) < 2 and not wording.isdecimal():
-            continue
-        edge_left = r"(?<![\w.])" if wording[0].isascii() and wording[0].isalnum() else ""
-        edge_right = r"(?![\w]|\.\d)" if wording[-1].isascii() and wording[-1].isalnum() else ""
-        if wording[-1].isdecimal():
-            edge_right = r"(?![\d%a-zA-Z万亿千百]|\.\d|,\d)"
-        for match in re.finditer(edge_left + re.escape(wording) + edge_right, marked, re.IGNORECASE):
-            if _NOT_TEXT.search(marked[max(0, match.start() - 24) : match.start()]):
-                return marked, found, "it denies an option"
-        marked, count = re.subn(
-            edge_left + re.escape(wording) + edge_right, f"{_SPOT}{key} ", marked, flags=re.IGNORECASE
-        )
-        if count:
+    for key, wording in _wordings(tuple(options.items())):
+        at = _occurrence(text, wording, 0)
+        while at >= 0:
+            if _NOT_TEXT.search(text[max(0, at - 24) : at]):
+                return text, found, "it denies an option"
+            text = f"{text[:at]}{_SPOT}{key} {text[at + len(wording) :]}"
             found.add(key)
-    return marked, found, ""
+            at = _occurrence(text, wording, at + 3)
+    return text, found, ""
+
+
+@lru_cache(maxsize=4096)
+def _wordings(options: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The options as a reader sees them, the longest first; a single character that is no figure is no wording."""
+    readable = [(key, plain(option).strip(" .。;；").lower()) for key, option in options]
+    kept = [(key, wording) for key, wording in readable if len(wording) > 1 or wording.isdecimal()]
+    return tuple(sorted(kept, key=lambda pair: -len(pair[1])))
+
+
+def _occurrence(text: str, wording: str, start: int) -> int:
+    """Where the (lower-case) wording stands in the text as a whole word or number, from `start`; -1 if nowhere."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a few capitals grow when lowered, and positions would be off
+        lowered = text
+    at = lowered.find(wording, start)
+    while at >= 0:
+        end = at + len(wording)
+        if _edge(lowered, at - 1, wording[0], ".") and _edge(
+            lowered, end, wording[-1], "%万亿千百" if wording[-1].isdecimal() else ""
+        ):
+            if not (
+                wording[-1].isdecimal()
+                and lowered[end : end + 1] in (".", ",")
+                and lowered[end + 1 : end + 2].isdecimal()
+            ):
+                return at
+        at = lowered.find(wording, at + 1)
+    return -1
+
+
+def _edge(text: str, beside: int, inside: str, more: str) -> bool:
+    """Whether the character beside a wording can stand next to it: Latin words and figures must not run on."""
+    if not (inside.isascii() and inside.isalnum()) or not 0 <= beside < len(text):
+        return True
+    outside = text[beside]
+    return not (outside.isascii() and outside.isalnum()) and outside not in more + "_"
 
 
 def _by_text(text: str, decided: str, options: Mapping[str, str]) -> tuple[frozenset[str], str]:
     """No letter: the full text of an option, alone or in a short sentence, chooses it."""
-    texts = frozenset(re.findall(f"{_SPOT}([A-H])", decided))
+    texts = frozenset(_SPOTTED.findall(decided))
     if not texts:
         return frozenset(), "it names no option"
     size = sum(len(options[key]) for key in texts)
-    rest = re.sub(f"{_SPOT}[A-H]", "", decided)
+    rest = _SPOTTED.sub("", decided)
     if len(rest) > 2 * size + 40:
         return frozenset(), "it names no letter, and says much besides an option's text"
     return texts, "the option's text"

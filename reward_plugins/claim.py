@@ -126,9 +126,7 @@ def _after_equals(text: str, quantities: list[Quantity]) -> tuple[int, list[Quan
         inside = [quantity for quantity in quantities if left <= quantity.start and quantity.end <= right]
         side = text[left:right].strip(" =≈()→\n")
         lone = len(inside) == 1 and len(side) <= inside[0].end - inside[0].start + 2
-        if lone and left > 0 and tail and not _near(inside[0], tail[-1]):
-            return begin, tail, "its two sides differ"
-        if lone and left == 0 and tail and not _near(inside[0], tail[-1]) and not inside[0].fraction:
+        if lone and not inside[0].fraction and tail and not _near(inside[0], tail[-1]):
             return begin, tail, "its two sides differ"
     return begin, tail, ""
 
@@ -201,7 +199,13 @@ def _calendar(text: str, quantity: Quantity, before: str, question: str) -> bool
 
 def _mentioned(text: str, quantity: Quantity, question: str) -> bool:
     figure = text[quantity.start : quantity.end].strip(" ()")
-    return re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", question) is not None
+    at = question.find(figure)
+    while at >= 0:
+        around = question[max(0, at - 1) : at] + question[at + len(figure) : at + len(figure) + 1]
+        if not any(character.isdecimal() or character == "." for character in around):
+            return True
+        at = question.find(figure, at + 1)
+    return False
 
 
 def _after_result(text: str, quantities: list[Quantity]) -> list[Quantity]:

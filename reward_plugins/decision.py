@@ -18,7 +18,7 @@ from reward_plugins.markup import hidden, plain
 from reward_plugins.polarity import gold_polarity, polarity
 from reward_plugins.quantity import whole
 from reward_plugins.sequences import compare_items, compare_range
-from reward_plugins.spans import compare_label, compare_text, normal
+from reward_plugins.spans import compare_label, compare_text, covers, normal
 from reward_plugins.verdict import Status, Verdict
 
 # An answer is a phrase; what is longer is read from its end, where the result stands.
@@ -208,6 +208,10 @@ def _judge_list(text: str, expected: Expectation) -> tuple[str, str]:
     def agrees(part: str, index: str) -> str:
         return judge(part, golds[index])[0] if part else "wrong"
 
+    if all(item.kind == "text" and not item.items for item in expected.items):
+        names = [item.gold for item in expected.items]
+        if covers(text, names, expected.question, expected.wanted.ordered):
+            return "correct", "the same parts"
     mixed = len({item.kind for item in expected.items}) > 1
     return compare_items(text, list(golds), expected.wanted.ordered or mixed, agrees, list(expected.years))
 

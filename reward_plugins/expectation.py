@@ -17,6 +17,7 @@ from reward_plugins.polarity import gold_polarity
 from reward_plugins.quantity import Quantity, whole
 from reward_plugins.sequences import answer_items, gold_items, gold_range
 from reward_plugins.spans import label_names, normal
+from reward_plugins.tolerance import Target
 
 # The keys of `meta` that a decision depends on; all others are ignored.
 META_KEYS = ("dataset", "answer_type", "task", "scale", "unit", "labels", "choices", "answer", "exe_ans", "value")
@@ -121,13 +122,16 @@ def _read(gold: str, question: str, meta: Mapping[str, Any]) -> Expectation:
         return Expectation("list", text, question, wanted, items=parts, years=years, japanese=japanese)
     if (date := whole_date(text)) is not None:
         return Expectation("date", text, question, wanted, date=date)
-    if (ends := gold_range(text)) is not None:
+    equation = "=" in text and whole(text) is None
+    if not equation and (ends := gold_range(text)) is not None:
         return Expectation("range", text, question, wanted, ends=ends)
-    stated = text.rpartition("=")[2].strip() if "=" in text and whole(text) is None else text
+    stated = text.rpartition("=")[2].strip() if equation else text
+    alone = whole(stated)
+    if alone is not None and alone.year_like and wanted.year and not meta.get("scale"):
+        year = NumericGold((Target(alone.value, alone.place, "gold"),), alone.unit, (), False, "a calendar year")
+        return Expectation("number", text, question, wanted, number=year, year=True, japanese=japanese)
     if (number := numeric_gold(stated, wanted, meta)) is not None:
-        whole_gold = whole(stated)
-        year = whole_gold is not None and whole_gold.year_like and wanted.year and not meta.get("scale")
-        return Expectation("number", text, question, wanted, number=number, year=year, japanese=japanese)
+        return Expectation("number", text, question, wanted, number=number, japanese=japanese)
     if parts_of := _several_numbers(text):
         parts = tuple(_read(item, question, meta) for item in parts_of)
         return Expectation("list", text, question, wanted, items=parts, japanese=japanese)

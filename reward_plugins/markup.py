@@ -81,6 +81,8 @@ _BRACES = {ord("{"): None, ord("}"): None, 2: "{", 3: "}"}
 _FRACTION_ARGUMENT = re.compile(r"[\d.,% ]+")
 _MATH_DOLLARS = re.compile(r"\$([^$\n]{0,200}[^$\s])\$(?!\d)")
 _EMPHASIS = re.compile(r"\*\*|__|`{1,3}|^#{1,6} |(?<!\w)\*(?=\S)|(?<=\S)\*(?![\w\s])", re.MULTILINE)
+# Some data sets carry a line break written out at the end of a gold.
+_STRAY_BREAKS = re.compile(r"(?:\\{1,2}n\s{0,4}){1,4}$")
 _ORDINARY = re.compile(r"[\w .,%\-+()/:;'\"!?&#=]*", re.ASCII)
 
 
@@ -98,6 +100,7 @@ def plain(text: str) -> str:
     """
     if _ORDINARY.fullmatch(text) and "__" not in text:
         return text.strip()
+    text = _STRAY_BREAKS.sub("", text)
     if "~~" in text or "<" in text or "\\" in text:
         text = _STRUCK.sub(" ", text)
         if "<" in text:

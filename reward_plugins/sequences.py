@@ -20,11 +20,9 @@ _WEAK = re.compile(
 )
 _ALTERNATIVE = re.compile(r"\bor\b|或|还是|\beither\b", re.IGNORECASE)
 _RESPECTIVELY = re.compile(r",? ?(?:respectively|分别(?:为|是)?|依次(?:为|是)?|in that order)[,:：]?", re.IGNORECASE)
-_RANGE = re.compile(
-    r"(?:between |from |ranges? from |介于|从|在)?(?P<low>.{1,40}?) ?(?:-|~|至|到|\bto\b|\band\b|和|与|～) ?(?P<high>.{1,40}?)(?: ?之间)?[.。]?",
-    re.IGNORECASE,
-)
 _RANGE_WORD = re.compile(r"[~至到]|\bto\b|(?<=[\d%元万亿.]) ?- ?(?=[\d$¥€£.])", re.IGNORECASE)
+_LEAD_IN = re.compile(r"\s*(?:between|from|约|大约|介于|从|在|about)?\s*", re.IGNORECASE)
+_TRAIL_OFF = re.compile(r"\s*(?:之间|per \w+|左右)?[.。]?\s*", re.IGNORECASE)
 _IN_SENTENCE = re.compile(r"(?:between|from|介于|从|range[sd]? (?:is |was )?(?:from )?)(?= ?[\d$¥€£])", re.IGNORECASE)
 
 
@@ -37,7 +35,7 @@ def gold_items(gold: str) -> list[str] | None:
         except ValueError:
             value = [part.strip(" '\"") for part in text[1:-1].split(",")]
         if isinstance(value, list) and all(not isinstance(item, (dict, list)) for item in value):
-            return [str(item) for item in value]
+            return [str(item) for item in value if str(item).strip()]
         return None
     parts = [part.strip() for part in re.split(r"[;；|\n]", text) if part.strip()]
     return parts if 2 <= len(parts) <= _MOST else None
@@ -46,6 +44,9 @@ def gold_items(gold: str) -> list[str] | None:
 def answer_items(text: str, count: int) -> list[str]:
     """The parts of a (plain) answer, split as finely as `count` parts ask for."""
     if text.startswith("[") and text.endswith("]"):
+        listed = gold_items(text)
+        if listed is not None and len(listed) == count:
+            return listed
         text = text[1:-1]
     text = _RESPECTIVELY.sub(" ", text).strip()
     text = _BULLET.sub("", text)
@@ -110,6 +111,8 @@ def gold_range(gold: str) -> tuple[Quantity, Quantity] | None:
     if not _RANGE_WORD.search(gold) or whole(gold) is not None:
         return None
     ends = _ends(gold)
+    if ends and not (_LEAD_IN.fullmatch(gold[: ends[0].start]) and _TRAIL_OFF.fullmatch(gold[ends[1].end :])):
+        return None
     return ends if ends and ends[0].value < ends[1].value and not (ends[0].year_like and ends[1].year_like) else None
 
 
