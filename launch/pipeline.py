@@ -5,6 +5,7 @@ A stage that is done, with the same settings and inputs, does nothing, so the sa
 
 from __future__ import annotations
 
+import json
 import string
 import time
 from collections.abc import Callable
@@ -57,6 +58,7 @@ def run(name: str, overrides: list[str], stages: dict[str, Callable[..., dict[st
         plan.append((stage, out / "recipes" / f"{number:02d}-{stage.stage}.yaml", {**whole, **stage.set}))
     console = Console(stderr=True)
     summaries: dict[str, Any] = {}
+    timings = _Timings(out / "timings.json")
     for number, (stage, path, whole) in enumerate(plan, 1):
         path.parent.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
@@ -64,8 +66,26 @@ def run(name: str, overrides: list[str], stages: dict[str, Callable[..., dict[st
         console.rule(f"[bold]{number}/{len(plan)} {stage.stage}[/bold]  {path.relative_to(home())}", align="left")
         begin = time.monotonic()
         summaries[path.stem] = summary = stages[stage.stage](str(path), **stage.options)
-        console.print(f"{stage.stage}: {_brief(summary)}  [dim]{time.monotonic() - begin:.1f} s[/dim]", highlight=False)
+        seconds = time.monotonic() - begin
+        timings.add(path.stem, summary, seconds)
+        console.print(f"{stage.stage}: {_brief(summary)}  [dim]{seconds:.1f} s[/dim]", highlight=False)
     return summaries
+
+
+class _Timings:
+    """`timings.json` of a pipeline: how long each stage took when it last did something."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def add(self, stage: str, summary: dict[str, Any], seconds: float) -> None:
+        if summary.get("done") == "already":
+            return
+        self.known[stage] = round(seconds, 1)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.known, indent=1) + "\n", encoding="utf-8")
+        part.replace(self.path)
 
 
 def _with_variables(loaded: dict[str, Any], overrides: list[str], name: str) -> dict[str, Any]:

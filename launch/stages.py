@@ -12,7 +12,8 @@ from distill.manifest import is_current, read
 from distill.stage import StageSettings
 from eval_adapters.run import plan, run_one
 from eval_adapters.settings import EvalSettings
-from launch import recipe, train
+from launch import models, recipe, train
+from launch.paths import home
 from launch.server import ServeSettings, serving
 from reward_plugins.errors import Refused
 
@@ -56,6 +57,8 @@ def run_export(name: str, *, overrides: list[str] | None = None, skip_bad: bool 
     asked = recipe.load(name, overrides or [])
     asked["skip_bad"] = asked.get("skip_bad", False) or skip_bad
     settings = recipe.settings(export.Settings, asked, name)
+    if settings.tokenizer:
+        models.resolve(settings.tokenizer, home())  # the embedded model is unpacked on first use
     return _once(settings, lambda: export.run(settings))
 
 

@@ -24,7 +24,7 @@ def headline(models: list[str], results: dict[str, Any], differences: list[dict[
     rated = [model for model in models if results[model]["accuracy"]]
     height = 0.95 + 0.42 * max(len(rated), len(differences))
     figure, (left, right) = pyplot.subplots(
-        1, 2, figsize=(9.4, height), width_ratios=(1, 1) if differences else (1, 0.01)
+        1, 2, figsize=(10.2, height), width_ratios=(1, 1) if differences else (1, 0.01)
     )
     for place, model in enumerate(rated):
         found = results[model]["accuracy"]

@@ -44,6 +44,7 @@ def summarise(settings: ReportSettings) -> dict[str, Any]:
     headline = _choose(settings.headline, sets, "headline", "set")
     models.sort(key=lambda model: model != base)  # the base comes first; the others keep their order
     by_set = {name: {e.model: e for e in evaluations if e.test_set == name} for name in sets}
+    manifests = {str(file): read_manifest(file) for file in settings.manifests}
     differences = {name: _differences(models, by_set[name], settings.seed) for name in sets}
     return {
         "schema": 1,
@@ -61,7 +62,8 @@ def summarise(settings: ReportSettings) -> dict[str, Any]:
         "examples": {name: _examples(models, by_set[name]) for name in sets},
         "disagreements": {name: _disagreements(models, by_set[name]) for name in sets},
         "curves": {name: asdict(read_curves(folder)) for name, folder in settings.runs.items()},
-        "manifests": {str(file): read_manifest(file) for file in settings.manifests},
+        "manifests": manifests,
+        "stages": [_stage(file, manifest) for file, manifest in manifests.items() if "seconds" in manifest],
         "evaluations": [_provenance(evaluation) for evaluation in evaluations],
         "statistics": {"resamples": RESAMPLES, "seed": settings.seed, "level": 0.95},
         "versions": {"finr1-kit": version("finr1-kit"), "python": platform.python_version()},
@@ -190,6 +192,20 @@ def _disagreements(models: list[str], evaluations: dict[str, Evaluation]) -> dic
             answers = {evaluation.model: _brief(row) for evaluation, row in zip(present, rows, strict=True)}
             listed.append({"id": rows[0].id, "question": rows[0].question, "gold": rows[0].gold, "answers": answers})
     return {"total": len(listed), "rows": listed[:DISAGREEMENTS]}
+
+
+def _stage(file: str, manifest: dict[str, Any]) -> dict[str, str]:
+    """What a manifest says of its stage, whichever stage wrote it; "" for what it does not say."""
+    said = manifest.get("settings") or {}
+    seeds = [place["seed"] for place in (said, said.get("recipe")) if isinstance(place, dict) and "seed" in place]
+    versions = {**(manifest.get("versions") or {}), **(manifest.get("stack_versions") or {})}
+    return {
+        "stage": str(manifest.get("stage") or file),
+        "started": str(manifest.get("started") or ""),
+        "seconds": str(manifest["seconds"]),
+        "seed": ", ".join(map(str, seeds)),
+        "versions": ", ".join(f"{name} {known}" for name, known in sorted(versions.items())),
+    }
 
 
 def _provenance(evaluation: Evaluation) -> dict[str, Any]:
