@@ -63,6 +63,8 @@ def curves(series: dict[str, Curve]) -> str:
             low = [value - width for value, width in zip(values, around, strict=True)]
             high = [value + width for value, width in zip(values, around, strict=True)]
             axis.fill_between(steps, low, high, color=MODELS[0], alpha=0.15, linewidth=0)
+        if name == "zero_std":
+            axis.set_ylim(-0.03, 1.03)
         axis.set_title(titles[name], fontsize=9, color=INK, loc="left")
         axis.set_xlabel("step", fontsize=8, color=FAINT)
         axis.tick_params(labelsize=8, colors=FAINT, length=0)
