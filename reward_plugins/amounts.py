@@ -102,6 +102,13 @@ def _executed_gold(stated: Quantity, executed: Decimal | None, answer: Quantity 
     """FinQA: `exe_ans` is the executed program, `answer` what the annotator wrote; find out how they are one value."""
     if executed is None and stated.unit is NONE:
         executed = stated.value
+    if answer is not None and executed is not None and answer.value * executed < 0:
+        # "the decline was 9.1%" beside -0.09091: the fields differ in their sign only, and the gold's holds
+        if _coherent(answer, -executed) or _coherent(answer, -executed * 100):
+            if (stated.value < 0) == (executed < 0):
+                answer = replace(answer, value=-answer.value)
+            else:
+                executed = -executed
     written = stated if stated.unit is not NONE else (answer or stated)
     if executed is not None:
         points = written.unit.kind == "share" and written.unit.label != "x"
@@ -177,8 +184,7 @@ def _amount(stated: Quantity, named: Unit | None, dataset: str, meta: Mapping[st
         agreed = named is not None and named.size == own.size
         lone = () if own.kind in ("time", "weight") else (ONE,)
         bare = (own.size,) if agreed else lone
-    elif unit.scaled and wanted.unit is None:
-        bare = (unit.size, ONE)  # only the data set knows the scale, so the amount written out in full is natural too
+
     targets = _targets(stated.value * unit.size, stated.place * unit.size, meta, (unit.size, ONE))
     return NumericGold(targets, unit, bare, not fixed, why)
 

@@ -10,6 +10,7 @@ from typing import Any
 from reward_plugins.markup import plain
 
 _GOLD = re.compile(r"[(\[{]?[A-H](?:[\s,，;；、/&|]*[A-H]){0,7}[)\]}]?[.。]?")
+BY_TEXT = "the option's text"
 _JOIN = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option)*"
 _LETTERS = rf"\(?[A-H]\)?(?:{_JOIN}\(?[A-H]\)?)*(?![A-Za-z])"
 _PYTHON_PAIR = re.compile(r"['\"]([A-H])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
@@ -31,7 +32,7 @@ _EXPLAINED = re.compile(
     re.IGNORECASE,
 )
 _NOT_BEFORE = re.compile(
-    rf"(?:不选|不应选|不能选|不应该选|不是|并非|排除|不包括|(?:\b(?:not|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
+    rf"(?:不选|非|不应选|不能选|不应该选|不是|并非|排除|不包括|(?:\b(?:not|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
     rf"\s*(?:选项|options?)?\s*({_LETTERS})(?:{_JOIN}(?:nor|or|或)\s*({_LETTERS}))?",
     re.IGNORECASE,
 )
@@ -55,7 +56,8 @@ _NOT_TEXT = re.compile(
     re.IGNORECASE,
 )
 _SPOTTED = re.compile(f"{_SPOT}([A-H])")
-_PAIR = re.compile(rf"([A-H])[\s.、:：)）(（\-]{{0,3}}{_SPOT}([A-H])")
+_PAIR = re.compile(rf"([A-H])[\s.、:：)）(（\-\"']{{0,4}}{_SPOT}([A-H])")
+_SHORT_PAIR = re.compile(r"([A-H])[\s.、:：)(]{1,3}(\S)\)?")
 _SENTENCE = re.compile(r"[。\n]|\. |；|;")
 
 
@@ -149,6 +151,9 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
         return _by_text(text, decided, options)
     if not letters:
         return none, "it says only what is not chosen"
+    if (short := _SHORT_PAIR.fullmatch(decided.strip())) and short.group(2) in options.values():
+        if plain(options.get(short.group(1), "")) != short.group(2):
+            return none, "the letter and the text beside it disagree"
     pairs = _PAIR.findall(decided)
     if any(letter != key for letter, key in pairs):
         return none, "the letter and the text beside it disagree"
@@ -175,7 +180,7 @@ def _mark_options(text: str, options: Mapping[str, str]) -> tuple[str, set[str],
 @lru_cache(maxsize=4096)
 def _wordings(options: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """The options as a reader sees them, the longest first; a single character that is no figure is no wording."""
-    readable = [(key, plain(option).strip(" .。;；").lower()) for key, option in options]
+    readable = [(key, plain(option).strip(" .。;；\"'").lower()) for key, option in options]
     kept = [(key, wording) for key, wording in readable if len(wording) > 1 or wording.isdecimal()]
     return tuple(sorted(kept, key=lambda pair: -len(pair[1])))
 
@@ -218,4 +223,4 @@ def _by_text(text: str, decided: str, options: Mapping[str, str]) -> tuple[froze
     rest = _SPOTTED.sub("", decided)
     if len(rest) > 2 * size + 40:
         return frozenset(), "it names no letter, and says much besides an option's text"
-    return texts, "the option's text"
+    return texts, BY_TEXT

@@ -20,7 +20,7 @@ _ONLY_RANGE = re.compile(r" *(?:-|~|至|到|to|～|through) *", re.IGNORECASE)
 _HEDGE = re.compile(
     r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|presumably|might|could|guess(?:ing)?|unsure|unclear|"
     r"uncertain|alternatively|otherwise|unless|if|not|never|isn't|wasn't|cannot|can't|incorrect|wrong|opposite|false|"
-    r"hypothetically|somewhere|anything|one of|kidding|rather|instead|vs|versus)\b"
+    r"hypothetically|somewhere|anything|one of|kidding|doubt|rather|instead|vs|versus)\b"
     r"|或|还是|可能|也许|大概率|不确定|不是|并非|绝非|绝不|错误|错的|猜|若|如果|否则|不等于|方案|假如|恐怕|(?<!分)之一|または|かもしれ|ではない|あるいは"
     r"|[?？]|≠|\.\.\.",
     re.IGNORECASE,
@@ -28,17 +28,18 @@ _HEDGE = re.compile(
 _ALLOWED_HEDGE = re.compile(r"\bif (?:rounded|expressed)\b|\bnot (?:rounded|including)\b", re.IGNORECASE)
 _BOUND_BEFORE = re.compile(
     r"(?:\b(?:more|less|greater|fewer|higher|lower|larger|smaller|other) than|\bover|\bunder|\babove|\bbelow|\bat (?:least|most)|"
-    r"\bup to|\bexceed(?:s|ed|ing)?|\bbetween|\bwithin|\bbeyond|\bminimum of|\bmaximum of|\bas (?:much|many|low|high) as|[<>≤≥±∈]=?|"
+    r"\bup to|\bexceed(?:s|ed|ing)?|\bbetween|\bwithin|\bbeyond|\bminimum of|\bmaximum of|\bas (?:much|many|low|high) as|[<>≤≥±∈√∑]=?|\blog|\bln|"
     r"大于|小于|高于|低于|超过|不足|不到|至少|至多|不低于|不高于|不超过|最多|最少|多于|少于|接近于|介于|逾|近乎|以上|"
     r"twice|double|triple|half(?: of)?|quarter of|third of|opposite of)"
     r"[ (]*(?:about |around |approximately |约)?$",
     re.IGNORECASE,
 )
 _BOUND_AFTER = re.compile(
-    r" *(?:\+(?!\d| ?/)|±|\+/-|or (?:more|less|higher|lower|above|below|so)\b|and (?:above|below|up|more)\b|plus\b|[<>≤≥∈]"
+    r" *(?:[\u4e00-\u9fff]{0,2}以[上下内外]|\+(?!\d| ?/)|±|\+/-|or (?:more|less|higher|lower|above|below|so)\b|and (?:above|below|up|more)\b|plus\b|[<>≤≥∈]"
     r"|以上|以下|以内|以外|多(?!少)|余(?!额)|开外|之间|的?(?:两|二|三|四|五|[2-9])倍|的?一半|加|减(?!少|值)|[×*÷^]|x \d)",
     re.IGNORECASE,
 )
+_RUNS_ON = re.compile(r"(?:[a-z](?<!\d[sx])|_)(?!(?:t|d|h)\b)", re.IGNORECASE | re.ASCII)
 _CONTEXT_BEFORE = re.compile(
     r"(?:\bfrom|\bthan|\bcompared (?:to|with)|\bversus|\bvs\.?|\bagainst|\brelative to|\b(?:up|down) from|"
     r"\bout of|\bby dividing|\bdivided by|从|由|较|比|相比|相较于|上年的?|去年的?)[ (]*$",
@@ -56,6 +57,12 @@ _YEAR_CONTEXT = re.compile(
 _RESULT = re.compile(
     r"\b(?:therefore|thus|hence|so|which (?:is|gives|means)|giving|resulting in|result(?:s|ed)? in|yield(?:s|ing)|i\.e\.?|that is)\b"
     r"|因此|所以|故|从而|即|也就是|得出|得到|得",
+    re.IGNORECASE,
+)
+# What follows explains the number; the figures in it are no further candidates.
+_EXPLAINED = re.compile(
+    r"[,;，；(]? ?(?:\b(?:calculated|computed|derived|obtained|based on|because|since|which is (?:calculated|computed))\b|"
+    r"因为|由于|计算(?:公式|过程|方法|方式)|其中)",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[;；。\n]|,(?= )|，|\. ")
@@ -93,10 +100,14 @@ def claims(text: str, wanted: Asked, question: str = "", years: bool = False) ->
     begin, quantities, problem = _after_equals(text, quantities)
     if problem:
         return Claims((), problem)
+    if explained := _EXPLAINED.search(text, quantities[0].end):
+        quantities = [quantity for quantity in quantities if quantity.start < explained.start()]
     kept = _without_context(text, quantities, begin, question, years)
     hedge = _HEDGE.search(_ALLOWED_HEDGE.sub(" ", text[begin:]))
     if hedge and not (hedge.group() in ("or", "vs", "rather") and len(kept) > 1 and _consistent(kept)):
         return Claims((), f"it hedges ({hedge.group().strip()!r})")
+    if begin and (_HEDGE.match(text) or _BOUND_BEFORE.match(text)):
+        return Claims((), "it hedges")
     if begin and (early := _HEDGE.search(text[:begin])) and early.group() not in ("if", "若", "如果", "not"):
         return Claims((), f"it hedges ({early.group().strip()!r})")
     if len(kept) > 1 and not _consistent(kept):
@@ -106,6 +117,8 @@ def claims(text: str, wanted: Asked, question: str = "", years: bool = False) ->
     if not kept:
         return Claims((), "it states no value of its own")
     for quantity in kept:
+        if _RUNS_ON.match(text, quantity.end):
+            return Claims((), "letters run into its number")
         if bound := _bound(text, quantity):
             return Claims((), f"it is a bound or unfinished ({bound!r})")
     return Claims(tuple(Claim(quantity, direction(text, quantity)) for quantity in kept))
@@ -183,7 +196,8 @@ def _without_context(text: str, quantities: list[Quantity], begin: int, question
             continue
         if kept and _OF_WHOLE.search(before):
             continue
-        if question and not quantity.unit.kind and _mentioned(text, quantity, question) and len(quantities) > 1:
+        listed = index > 0 and not any(character.isalpha() for character in gap)
+        if question and not listed and not quantity.unit.kind and _mentioned(text, quantity, question):
             kept_others = [other for other in quantities if other is not quantity and not other.year_like]
             if kept_others and not quantity.sign and quantity.place == 1 and quantity.value < 10000:
                 continue

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from reward_plugins.amounts import compare
-from reward_plugins.cheats import declines, trick
-from reward_plugins.choices import chosen
+from reward_plugins.cheats import declines, pleads, trick
+from reward_plugins.choices import BY_TEXT, chosen
 from reward_plugins.claim import claims
 from reward_plugins.completion import Completion, parse
 from reward_plugins.dates import dates
 from reward_plugins.expectation import Expectation, expectation
 from reward_plugins.extraction import MOST_ANSWERS, Extraction, final_answers
 from reward_plugins.markup import hidden, plain
-from reward_plugins.polarity import gold_polarity, polarity
+from reward_plugins.polarity import asked_predicate, gold_polarity, polarity
 from reward_plugins.quantity import whole
 from reward_plugins.sequences import compare_items, compare_range
 from reward_plugins.spans import compare_label, compare_text, covers, normal
@@ -60,9 +60,9 @@ def _decide(completion: Completion, extraction: Extraction, expected: Expectatio
         status, reason = judge(answers[0], expected)
     else:
         status, reason = _all_of(answers, expected)
-    if status == "correct" and completion.outside.strip():
-        aside = completion.outside
-        if "<!--" in aside or (extraction.where == "block" and trick(plain(aside[-_LONGEST_ANSWER:]), expected.gold)):
+    if status == "correct":
+        visible = completion.final[-_LONGEST_ANSWER:]
+        if "<!--" in visible or (len(visible) > 40 and pleads(visible)):
             return Verdict("wrong", shown, "it adds text that is hidden or made for a grader")
     return Verdict(status, "" if status == "no_answer" else shown, reason)
 
@@ -112,6 +112,10 @@ def judge(answer: str, expected: Expectation) -> tuple[Status, str]:
         return "no_answer", "it declines to answer"
     if reason := trick(text, expected.gold):
         return "wrong", reason
+    if expected.question and len(text) >= len(expected.question) > 11 and expected.question in text:
+        text = text.replace(expected.question, " ").strip()
+        if not text.strip(" ?？.。:："):
+            return "wrong", "it repeats the question"
     status, reason = _JUDGES[expected.kind](text, expected)
     return _status(status), reason
 
@@ -153,6 +157,10 @@ def _judge_choice(text: str, expected: Expectation) -> tuple[str, str]:
     letters, why = chosen(text, options, keys)
     if not letters and why == "it names no option" and options:
         letters, why = _by_amount(text, expected)
+    if letters and why == BY_TEXT and any(figure.isdecimal() for figure in text):
+        named = next(iter(letters))
+        if expectation(options[named], expected.question, None).kind == "number":
+            letters, why = _by_amount(text, expected)
     if letters == expected.letters:
         return "correct", why
     return "wrong", why if not letters else f"it chooses {''.join(sorted(letters))}"
@@ -161,6 +169,8 @@ def _judge_choice(text: str, expected: Expectation) -> tuple[str, str]:
 def _judge_true_false(text: str, expected: Expectation, poles: Mapping[str, bool | None]) -> tuple[str, str]:
     letters, why = chosen(text, {}, expected.keys)
     words = re.sub(r"(?<![A-Za-z])[A-H](?![A-Za-z])[.、:：)）]?", " ", text)
+    if not letters and words != text:
+        return "wrong", why
     said = polarity(words) if any(character.isalpha() for character in words) else None
     by_words = frozenset(key for key, pole in poles.items() if said is not None and pole == said)
     if letters and by_words and letters != by_words:
@@ -194,6 +204,8 @@ def _by_amount(text: str, expected: Expectation) -> tuple[frozenset[str], str]:
 def _judge_polarity(text: str, expected: Expectation) -> tuple[str, str]:
     said = polarity(text, expected.digits)
     if said is None:
+        said = asked_predicate(text, expected.question)
+    if said is None:
         return "wrong", "it says neither yes nor no, or both"
     return ("correct", "the same judgement") if said == expected.positive else ("wrong", "the opposite judgement")
 
@@ -208,7 +220,7 @@ def _judge_list(text: str, expected: Expectation) -> tuple[str, str]:
     def agrees(part: str, index: str) -> str:
         return judge(part, golds[index])[0] if part else "wrong"
 
-    if all(item.kind == "text" and not item.items for item in expected.items):
+    if all(item.kind == "text" for item in expected.items):
         names = [item.gold for item in expected.items]
         if covers(text, names, expected.question, expected.wanted.ordered):
             return "correct", "the same parts"

@@ -19,7 +19,8 @@ _LINE = re.compile(
     r"(?:\b(?:the |my |our )?(?:(?:final|correct|right|best) )?(?:answer|option|choice)\b(?: is| would be| should be|(?= ?[:：]))"
     r"|(?:最终|正确|最后|本题|标准)?(?:答案|选项|结果)(?:应该|应当|应)?(?:是|为|选|(?=[】\])]? ?[:：]|[】\]]))"
     r"|(?:故|应|应当|应该|本题|综上|因此|所以|正确的?是?)[,，]?(?:本题|应|应该|正确答案)?选(?:择|项)?(?!项?[A-H]?(?:不|错)))"
-    r"(?: ?option\b| ?选项(?=[A-Z ]))?[】\])]?[ \t]*[:：]?[ \t]*|^#{4} +",
+    r"(?: ?option\b| ?选项(?=[A-Z ]))?[】\])]?[ \t]*[:：]?[ \t]*|^#{4} +|^(?:#{1,6} +)?(?:the )?(?:final )?(?:answer|result)[ \t]*[:：]?[ \t]*$"
+    r"|^(?:#{1,6} +)?(?:最终)?(?:答案|结果)[ \t]*[:：]?[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 # The signed-off answer stands at the end; a line with a page of text behind it is a step on the way.
@@ -31,7 +32,7 @@ _FRONT = re.compile(
     re.IGNORECASE,
 )
 _TEXT_COMMAND = re.compile(r"(?:\\,|\\ |~)?text\{ ?([^{}]{1,30})\}")
-_LATEX_AFTER = re.compile(r"[ \t]*(?:\\\)|\\\]|\$)?[ \t]*\\?(?=\S)")
+_LATEX_AFTER = re.compile(r"[ \t]*(?:\\\)|\\\]|\$)?[ \t]*\\?")
 _ONLY_NUMBER = re.compile(r"[\s\\$(){}+\-−–,.!\d／/*×]*|\\text\{[\s\d.,]*\}")
 
 
@@ -69,7 +70,7 @@ def final_answers(completion: Completion) -> Extraction:
         return Extraction(_distinct(found + [line for line in lines if "\\boxed" not in line]), "box")
     if lines:
         return Extraction(_distinct(lines), "line")
-    text = completion.outside.strip()
+    text = "" if completion.blocks else completion.outside.strip()
     if text and len(text) <= 60 and "\n" not in text and not completion.cut_off:
         return Extraction((text,), "text")
     return Extraction((), "")

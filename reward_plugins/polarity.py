@@ -21,6 +21,8 @@ _BOTH = re.compile(
 )
 # 是正确的, 对于: the first character is no judgement of its own.
 _GOES_ON = frozenset("于正错不否比")
+# "not no" is said by nobody who means yes.
+_DOUBLE = re.compile(r"(?:\bnot|不是|并非)\s*[“\"']?(?:no\b|否|いいえ|はい)", re.IGNORECASE)
 _NO_HEAD = re.compile(
     r"否(?!则)|不是的?|不正确|不对|不属实|不(?!错|否)|错误?|并非(?!否|错)|(?<!并)非(?!否)|没有(?!错)|いいえ|no\b|false\b|not (?:true|correct|right)\b|f\b|incorrect\b|wrong\b",
     re.I,
@@ -34,7 +36,7 @@ _YES_HEAD = re.compile(
 _WORDS = re.compile(
     r"(?P<yes>没有错误?|没错|不错|无误|并非错误|并非否|不否|not (?:false|wrong|incorrect|no)\b|isn't (?:false|wrong)\b)"
     r"|(?P<no>并?不正确|不是正确|并不对|不对|不属实|并非(?:正确|如此)?|not (?:\w+ )?(?:true|correct|right|yes)\b|"
-    r"(?:isn't|wasn't|is not|n't) (?:\w+ )?(?:true|correct|right)\b|untrue|incorrect|\bwrong\b|\bfalse\b|\bno\b|错误|错|いいえ)"
+    r"(?:isn't|wasn't|is not|n't) (?:\w+ )?(?:true|correct|right)\b|(?:did|does|do|is|was|were|are|has|have) not\b|n't\b|untrue|incorrect|\bwrong\b|\bfalse\b|\bno\b|错误|错|いいえ)"
     r"|(?P<yes2>正确|对(?![于照比应方])|属实|\btrue\b|\byes\b|\bcorrect\b|はい)",
     re.IGNORECASE,
 )
@@ -54,7 +56,7 @@ def polarity(text: str, digits: bool = False) -> bool | None:
     bare = text.strip().strip(" .。!！\"'“”*()（）[]【】{}")
     if digits and bare in ("1", "1.0", "0", "0.0"):
         return bare[0] == "1"
-    if _BOTH.search(bare):
+    if _BOTH.search(bare) or _DOUBLE.search(bare):
         return None
     lead = _LEAD.match(bare)
     rest = bare[lead.end() if lead else 0 :]
@@ -71,19 +73,32 @@ def polarity(text: str, digits: bool = False) -> bool | None:
     return found.pop() if len(found) == 1 else None
 
 
-_STRAY_YES = re.compile(
-    r"^[\s,，.;；、/|}{and]{0,6}(?:是的?(?![^,，。]{2})|yes\b|true\b|正确|对(?!于)|はい)", re.IGNORECASE
-)
+_EXPLAINED = re.compile(r"[,，;；.。]? ?(?:\bbecause\b|\bsince\b|\bas\b|因为|由于|理由|ので|ため)", re.IGNORECASE)
+_BESIDE = r"(?:^|[,，.;；、/|}{]|\b(?:and|but|also|or)\b|也)\s*"
+_STRAY_YES = re.compile(_BESIDE + r"(?:是的?(?![^,，。]{2})|yes\b|true\b|正确|对(?!于)|はい)", re.IGNORECASE)
 _STRAY_NO = re.compile(
-    r"(?:^|[\s,，.;；、/|}{])(?:否|不是|也不|no\b(?! (?:doubt|longer|change|need|question))|false\b|错误?|いいえ|与いいえ)",
-    re.I,
+    _BESIDE + r"(?:否|不是|也?不$|no\b(?! (?:doubt|longer|change|need|question))|false\b|错误?|いいえ)|也不",
+    re.IGNORECASE,
 )
 
 
 def _contradicts(after: str, value: bool) -> bool:
     """Whether the rest of a sentence that began with yes (no) says no (yes) as well."""
-    return (
-        (_STRAY_NO if value else _STRAY_YES).search(after[:80]) is not None
-        or "といいえ" in after
-        or "・いいえ" in after
-    )
+    after = _EXPLAINED.split(after[:80], maxsplit=1)[0]
+    return (_STRAY_NO if value else _STRAY_YES).search(after) is not None or "といいえ" in after or "・いいえ" in after
+
+
+_WHETHER = re.compile(r"(?:是否|能否|可否|有没有|会不会)(?:会|能)?([\u4e00-\u9fff]{2})")
+_DENYING = "不未没非"
+
+
+def asked_predicate(text: str, question: str) -> bool | None:
+    """What an answer says that repeats the question's own verb: 是否构成 is answered by 构成 or by 不构成."""
+    if _BOTH.search(text) or len(text) > 120:
+        return None
+    for match in reversed(list(_WHETHER.finditer(question[-400:]))):
+        verb = match.group(1)
+        at = text.find(verb)
+        if at >= 0:
+            return not any(character in _DENYING for character in text[max(0, at - 3) : at])
+    return None

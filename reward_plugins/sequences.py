@@ -43,13 +43,15 @@ def gold_items(gold: str) -> list[str] | None:
 
 def answer_items(text: str, count: int) -> list[str]:
     """The parts of a (plain) answer, split as finely as `count` parts ask for."""
+    text = text.strip(" .。")
     if text.startswith("[") and text.endswith("]"):
         listed = gold_items(text)
         if listed is not None and len(listed) == count:
             return listed
         text = text[1:-1]
     text = _RESPECTIVELY.sub(" ", text).strip()
-    text = _BULLET.sub("", text)
+    if "\n" in text:
+        text = _BULLET.sub("", text)
     strong = [part for part in _STRONG.split(text) if part.strip()]
     if len(strong) == count or len(strong) > _MOST:
         return [part.strip(" \"'") for part in strong]

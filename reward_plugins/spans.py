@@ -189,6 +189,8 @@ def compare_text(answer: str, gold: str, question: str) -> tuple[str, str]:
         return "undecided", "the gold is empty"
     if ours == theirs:
         return "correct", "the same words"
+    if ours.replace(" ", "") == theirs.replace(" ", ""):
+        return "correct", "the same words"
     if ours and ours == normal(question):
         return "wrong", "it repeats the question"
     if _ONE_MOVE.fullmatch(gold.strip(_EDGES)) or (len(theirs) == 2 and any(move.search(gold) for move in _MOVES)):

@@ -41,7 +41,7 @@ def same(value: Decimal, place: Decimal, targets: Sequence[Target], unit: Decima
     if off == 0:
         return True, "the same number"
     for coarse in targets[1:]:
-        if value == coarse.value and place >= coarse.place:
+        if value == coarse.value:
             return True, f"the same number as the data set's {coarse.source}"
     if place <= finest.place:
         agrees = _rounds(value, finest.value, finest.place)

@@ -154,11 +154,9 @@ NONE = Unit()
 
 
 def _alternation(names: list[str]) -> str:
-    """The names, longest first; a name of Latin letters ends at a word's end."""
-    ordered = sorted(names, key=len, reverse=True)
-    return "|".join(
-        re.escape(name) + (r"(?![a-z])" if name[-1].isascii() and name[-1].isalpha() else "") for name in ordered
-    )
+    """The names, longest first; one of Latin letters ends at a word's end, and 百 does not begin 百分点."""
+    ends = {name: r"(?![a-z])" for name in names if name[-1].isascii() and name[-1].isalpha()} | {"百": "(?!分)"}
+    return "|".join(re.escape(name) + ends.get(name, "") for name in sorted(names, key=len, reverse=True))
 
 
 _LETTER_SCALES = ("k", "m", "b", "mm")
