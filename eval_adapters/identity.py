@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import json
 import re
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,12 @@ def fingerprint(what: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+@cache
 def scoring_code() -> str:
-    """The sha256 over the code that decides on a completion: after a change, stored completions are scored again."""
+    """The sha256 over the code that decides on a completion: after a change, stored completions are scored again.
+
+    Taken once a process, as the code itself is loaded once.
+    """
     import reward_plugins
 
     digest = hashlib.sha256()
