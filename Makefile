@@ -1,5 +1,8 @@
 # Two commands do everything: `make quickstart` and `make test`. Nothing but Python, git, make and g++ is needed before.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+# The first Python here that runs and is 3.11 or 3.12 (a name alone says little: version managers put stand-ins there).
+FITS := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
+	$$p -c '$(FITS)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 UV := .venv/bin/uv
 KIT := .venvs/kit/bin
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -27,7 +30,7 @@ bench: kit
 kit: $(UV)
 	@if ! cmp -s stacks/kit.txt .venvs/kit/.made-from; then \
 	  echo "stack kit: installing stacks/kit.txt into .venvs/kit (once)"; \
-	  rm -rf .venvs/kit && UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --python $(PYTHON) .venvs/kit && \
+	  rm -rf .venvs/kit && UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --python .venv/bin/python .venvs/kit && \
 	  $(UV) pip sync --quiet --require-hashes --python .venvs/kit stacks/kit.txt && \
 	  $(UV) pip install --quiet --no-deps --python .venvs/kit --editable . && \
 	  ln -sf ../../.venvs/kit/bin/finr1 .venv/bin/finr1 && \
@@ -35,9 +38,8 @@ kit: $(UV)
 	fi
 
 $(UV): stacks/uv.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v not in ((3, 11), (3, 12)) and \
-	  "finr1-kit needs Python 3.11 or 3.12, this is %d.%d: make PYTHON=python3.12 ..." % v)'
-	$(PYTHON) -m venv .venv
+	@$(or $(PYTHON),false) -c '$(FITS)' || { echo "finr1-kit needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r stacks/uv.txt
 	@touch $(UV)
 
