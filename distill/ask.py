@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import threading
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 from distill import manifest
 from distill.journal import Journal, trace_id
@@ -81,7 +83,10 @@ def run(settings: Settings) -> dict[str, Any]:
         plans, asked, bad = _plan(settings, journal)
         counts = {"questions": asked, "bad_lines": dict(bad), "bad_traces": dict(journal.bad)}
         with progress_bars() as bars:
-            asyncio.run(_ask_all(settings, plans, journal, bars))
+            for plan in plans:
+                if plan.teacher.kind == "reference":
+                    _copy_solutions(settings, plan, journal, bars)
+            asyncio.run(_ask_all(settings, [plan for plan in plans if plan.teacher.kind == "endpoint"], journal, bars))
         spent = {plan.teacher.name: plan.counts(journal) for plan in plans}
     summary = {**counts, "teachers": spent}
     stage.done([settings.out], summary)
@@ -182,77 +187,97 @@ def _plan(settings: Settings, journal: Journal) -> tuple[list[Plan], int, Counte
     return plans, count, bad
 
 
+def _copy_solutions(settings: Settings, plan: Plan, journal: Journal, bars: Progress) -> None:
+    """The teacher "reference": the worked solution and the gold, without any request."""
+    bar = bars.add_task(plan.teacher.name, total=plan.wanted, completed=plan.wanted - plan.missing, note="")
+    for request in plan.pending(settings.questions, journal):
+        solution, gold = str(request.question.meta["solution"]), request.question.gold
+        journal.append(request.trace(Reply(solution, gold, completion(solution, gold), "stop", Usage())))
+        plan.requests += 1
+    bars.update(bar, completed=plan.wanted)
+
+
 async def _ask_all(settings: Settings, plans: list[Plan], journal: Journal, bars: Progress) -> None:
-    """Run all teachers side by side; after the first error nothing new starts, and what is in flight may end."""
+    """Run the endpoints side by side; after the first error nothing new starts, and what is on its way may arrive."""
     stop = Stop()
-    async with contextlib.AsyncExitStack() as open_lines:
-        workers: list[asyncio.Task[None]] = []
-        lines: list[tuple[Plan, TaskID, int]] = []
-        asking: list[Asking] = []
-        for plan in plans:
-            if plan.teacher.kind == "reference":
-                _copy_solutions(settings, plan, journal)
-        for plan in plans:
-            if plan.teacher.kind == "endpoint" and plan.offsets:
-                endpoint = await open_lines.enter_async_context(Endpoint(plan.teacher, stop))
-                asking.append(Asking(plan, endpoint, journal, plan.pending(settings.questions, journal)))
-                done = plan.wanted - plan.missing
-                bar = bars.add_task(plan.teacher.name, total=plan.wanted, completed=done, note="")
-                lines.append((plan, bar, done))
-        for each in asking:
-            for _ in range(min(each.plan.teacher.concurrency, each.plan.missing)):
-                workers.append(asyncio.create_task(each.work()))
-        if not workers:
-            return
-        ticker = asyncio.create_task(_tick(journal, bars, lines))
-        try:
-            _, running = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
-            if running:
-                stop.set()
-                await asyncio.wait(running)
-        finally:
-            ticker.cancel()
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(ticker, *workers, return_exceptions=True)
+    async with contextlib.AsyncExitStack() as lines:
+        asking = [
+            Asking(plan, await lines.enter_async_context(Endpoint(plan.teacher, stop)), settings.questions, journal)
+            for plan in plans
+            if plan.offsets
+        ]
+        workers = [asyncio.create_task(each.work()) for each in asking for _ in range(each.workers)]
+        ticker = asyncio.create_task(_tick(asking, journal, bars))
+        with _gentle_interrupt(stop, bars) as interrupted:
+            try:
+                if workers:
+                    _, running = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+                    stop.set()
+                    if running:
+                        await asyncio.wait(running)
+            finally:
+                for task in (ticker, *workers):
+                    task.cancel()
+                await asyncio.gather(ticker, *workers, return_exceptions=True)
         for worker in workers:
             worker.result()
+        if interrupted:
+            raise KeyboardInterrupt
         for each in asking:
             each.finish()
 
 
-async def _tick(journal: Journal, bars: Progress, lines: list[tuple[Plan, TaskID, int]]) -> None:
+@contextlib.contextmanager
+def _gentle_interrupt(stop: Stop, bars: Progress) -> Iterator[list[int]]:
+    """The first Ctrl-C starts nothing more and waits for the answers that are paid; the second drops them."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    times: list[int] = []
+
+    def pressed() -> None:
+        times.append(1)
+        stop.set()
+        if len(times) > 1 and task is not None:
+            task.cancel()
+        bars.console.print("Waiting for the answers that are on their way; Ctrl-C again drops them.")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield times
+        return
+    loop.add_signal_handler(signal.SIGINT, pressed)
+    try:
+        yield times
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _tick(asking: list[Asking], journal: Journal, bars: Progress) -> None:
     """Once a second, and once more at the end: sync the journal and move the bars."""
     loop = asyncio.get_running_loop()
     started = loop.time()
+    lines = [(each.plan, bars.add_task(each.plan.teacher.name, total=each.plan.wanted, note="")) for each in asking]
     ended = False
     while not ended:
+        for plan, bar in lines:
+            rate = plan.completion_tokens / max(loop.time() - started, _TICK_S)
+            bars.update(bar, completed=plan.wanted - plan.missing + plan.requests, note=f"{rate:,.0f} tokens/s")
         try:
             await asyncio.sleep(_TICK_S)
             await asyncio.to_thread(journal.sync)
         except asyncio.CancelledError:
             ended = True
-        for plan, bar, before in lines:
-            rate = plan.completion_tokens / max(loop.time() - started, _TICK_S)
-            bars.update(bar, completed=before + plan.requests, note=f"{rate:,.0f} tokens/s")
-
-
-def _copy_solutions(settings: Settings, plan: Plan, journal: Journal) -> None:
-    """The teacher "reference": the worked solution and the gold, without any request."""
-    for request in plan.pending(settings.questions, journal):
-        solution, gold = str(request.question.meta["solution"]), request.question.gold
-        journal.append(request.trace(Reply(solution, gold, completion(solution, gold), "stop", Usage())))
-        plan.requests += 1
+    for plan, bar in lines:
+        bars.update(bar, completed=plan.wanted - plan.missing + plan.requests)
 
 
 class Asking:
     """One teacher at work: takes requests, journals outcomes, and stops when the endpoint does not work."""
 
-    def __init__(self, plan: Plan, endpoint: Endpoint, journal: Journal, pending: Iterator[Request]) -> None:
+    def __init__(self, plan: Plan, endpoint: Endpoint, questions: Path, journal: Journal) -> None:
         self.plan = plan
+        self.workers = min(plan.teacher.concurrency, plan.missing)
         self._endpoint = endpoint
         self._journal = journal
-        self._pending = pending
+        self._pending = plan.pending(questions, journal)
         self._ever_answered = journal.answered[plan.teacher.name] > 0
         self._held_back: list[tuple[Trace, Failure]] = []
         self._in_a_row = 0

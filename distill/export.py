@@ -12,16 +12,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from distill import manifest
 from distill.dataset_info import register, sharegpt_entry
+from distill.journal import traces_at
 from distill.progress import progress_bars
 from distill.prompts import messages, read_prompt, user_message
 from distill.questions import QuestionIndex, check_meta, fingerprint, read_questions
-from distill.records import Question, Trace, Verdict, read_records, write_records
+from distill.records import Question, Verdict, read_records, write_records
 from distill.reply import completion
 from distill.screen import latest
 from distill.stage import StageSettings
@@ -144,13 +145,12 @@ class Rows:
             by_question.setdefault(candidate.question_id, []).append(candidate)
         chosen: list[Candidate] = []
         taken = 0
-        with self._settings.traces.open("rb") as file:
-            for question_id in self._drawn(by_question):
-                if taken == self._settings.sft_limit:
-                    break
-                fitting = list(self._fitting(by_question[question_id], file))
-                chosen += fitting
-                taken += bool(fitting)
+        for question_id in self._drawn(by_question):
+            if taken == self._settings.sft_limit:
+                break
+            fitting = list(self._fitting(by_question[question_id]))
+            chosen += fitting
+            taken += bool(fitting)
         if not chosen:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self._left_out.items())
             raise Refused(
@@ -178,18 +178,17 @@ class Rows:
 
     def sft(self, chosen: list[Candidate]) -> Iterator[dict[str, Any]]:
         """LLaMA-Factory's sharegpt form; `id` is the trace's."""
-        with self._settings.traces.open("rb") as file:
-            for candidate in chosen:
-                question, trace = self._question(candidate.question_id), _trace(file, candidate.offset)
-                self.licences[question.licence] += 1
-                yield {
-                    "id": trace.id,
-                    "system": self._system,
-                    "conversations": [
-                        {"from": "human", "value": user_message(question)},
-                        {"from": "gpt", "value": completion(trace.reasoning, trace.answer)},
-                    ],
-                }
+        for trace in traces_at(self._settings.traces, [candidate.offset for candidate in chosen]):
+            question = self._question(trace.question_id)
+            self.licences[question.licence] += 1
+            yield {
+                "id": trace.id,
+                "system": self._system,
+                "conversations": [
+                    {"from": "human", "value": user_message(question)},
+                    {"from": "gpt", "value": completion(trace.reasoning, trace.answer)},
+                ],
+            }
 
     def grpo(self, ids: list[str]) -> Iterator[dict[str, Any]]:
         """TRL's conversational form with the columns that the rewards read; `meta` is a JSON string."""
@@ -215,22 +214,21 @@ class Rows:
     def _kept(self, bad: Counter[str]) -> Iterator[Candidate]:
         verdicts = read_records(self._settings.verdicts, Verdict, self._settings.skip_bad, bad)
         kept = {hash(verdict.trace_id) for verdict in verdicts if verdict.keep}
-        with self._settings.traces.open("rb") as file:
-            for offset in latest(self._settings.traces, self._settings.skip_bad, bad)[0]:
-                trace = _trace(file, offset)
-                if hash(trace.id) not in kept:
-                    continue
-                if self._questions.get(trace.question_id) is None:
-                    self._left_out["sft: question is gone"] += 1
-                    continue
-                yield Candidate(trace.question_id, trace.teacher, trace.sample, offset)
+        offsets, _ = latest(self._settings.traces, self._settings.skip_bad, bad)
+        for offset, trace in zip(offsets, traces_at(self._settings.traces, offsets), strict=True):
+            if hash(trace.id) not in kept:
+                continue
+            if self._questions.get(trace.question_id) is None:
+                self._left_out["sft: question is gone"] += 1
+                continue
+            yield Candidate(trace.question_id, trace.teacher, trace.sample, offset)
 
     def _drawn(self, ids: Iterable[str]) -> list[str]:
         """The ids in an order drawn by the seed: its head is a fair sample of all sources, kinds and languages."""
         seed = self._settings.seed
         return sorted(ids, key=lambda each: hashlib.blake2b(f"{seed}/{each}".encode(), digest_size=8).digest())
 
-    def _fitting(self, candidates: list[Candidate], file: BinaryIO) -> Iterator[Candidate]:
+    def _fitting(self, candidates: list[Candidate]) -> Iterator[Candidate]:
         """At most `max_per_question` of one question's traces, the preferred first, that are not too long."""
         rank = {name: place for place, name in enumerate(self._settings.prefer)}
         candidates.sort(key=lambda each: (rank.get(each.teacher, len(rank)), each.teacher, each.sample))
@@ -241,7 +239,7 @@ class Rows:
                 self._left_out["sft: more than max_per_question"] += 1
                 continue
             if self._tokens and self._settings.cutoff_len:
-                trace = _trace(file, candidate.offset)
+                (trace,) = traces_at(self._settings.traces, [candidate.offset])
                 texts = [self._system, user_message(question), completion(trace.reasoning, trace.answer)]
                 if self._tokens.count(texts) > self._settings.cutoff_len:
                     self._left_out["sft: longer than cutoff_len"] += 1
@@ -266,11 +264,6 @@ class Rows:
         question = self._questions.get(question_id)
         assert question is not None, question_id
         return question
-
-
-def _trace(file: BinaryIO, offset: int) -> Trace:
-    file.seek(offset)
-    return Trace.model_validate_json(file.readline())
 
 
 def _tests(settings: Settings, questions: QuestionIndex, bad: Counter[str]) -> dict[str, list[Question]]:

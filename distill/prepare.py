@@ -71,6 +71,7 @@ def run(settings: Settings) -> dict[str, Any]:
     with ExitStack() as files, progress_bars() as bars:
         bar = bars.add_task("prepare", total=None, note="")
         out = {LEFT_OUT: _open(files, settings.out / LEFT_OUT)}
+        done = 0
         for done, (name, row) in enumerate(_rows(settings), 1):
             placed = sides.place(row) if isinstance(row, Question) else row
             if isinstance(placed, LeftOut):
@@ -87,6 +88,7 @@ def run(settings: Settings) -> dict[str, Any]:
             out[target].write(json.dumps(record, ensure_ascii=False) + "\n")
             if done % 256 == 0:
                 bars.update(bar, completed=done)
+        bars.update(bar, completed=done, total=done)
         if not splits:
             raise Refused(f"the sources gave no question; {_commonest(left_out)}")
         for file in out.values():

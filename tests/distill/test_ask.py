@@ -59,7 +59,7 @@ def traces(stage: ask.Settings) -> list[Trace]:
 @pytest.mark.parametrize("fault", FAULTS[1:])
 def test_each_fault_is_ridden_out(make_questions: Callable[..., Path], fault: str) -> None:
     with FaultServer(first([fault, "ok"])) as server:
-        stage = settings(make_questions(4), server.url, timeout_s=0.3)
+        stage = settings(make_questions(4), server.url, timeout_s=2.0)
         counts = ask.run(stage)["teachers"]["t"]
     assert counts["answered"] == 4 and counts["errors"] == 0
     assert server.asked == {0: 2, 1: 1, 2: 2, 3: 1}
@@ -71,15 +71,15 @@ def test_many_questions_and_all_faults_at_once(make_questions: Callable[..., Pat
     permanent = "422"
     script = first([*FAULTS, permanent])
     with FaultServer(lambda n, attempt: permanent if n % 14 == 13 else script(n, attempt)) as server:
-        stage = settings(make_questions(1_000), server.url, concurrency=256, timeout_s=1.0)
+        stage = settings(make_questions(500), server.url, concurrency=256, timeout_s=3.0)
         counts = ask.run(stage)["teachers"]["t"]
     ended = traces(stage)
-    assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(1_000)}
+    assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(500)}
     failed = {trace.question_id: trace.error for trace in ended if trace.error}
-    assert failed == {f"q-{n}": "http 422" for n in range(13, 1_000, 14)}
-    assert counts["answered"] + counts["errors"] == counts["wanted"] == 1_000
-    assert all(server.answered[n] == 1 for n in range(1_000) if n % 14 != 13)
-    assert all(server.asked[n] == 1 for n in range(13, 1_000, 14))
+    assert failed == {f"q-{n}": "http 422" for n in range(13, 500, 14)}
+    assert counts["answered"] + counts["errors"] == counts["wanted"] == 500
+    assert all(server.answered[n] == 1 for n in range(500) if n % 14 != 13)
+    assert all(server.asked[n] == 1 for n in range(13, 500, 14))
 
 
 @pytest.mark.usefixtures("short_waits")
@@ -110,7 +110,7 @@ def test_two_thousand_questions_in_seconds(make_questions: Callable[..., Path]) 
         stage = settings(make_questions(2_000), server.url, concurrency=64)
         started = time.monotonic()
         ask.run(stage)
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 30  # 1 s on an idle machine; one at a time would take 40 s and more
         assert 32 < server.most_running <= 64
     assert len({trace.id for trace in traces(stage)}) == 2_000
 
@@ -144,33 +144,33 @@ def test_nothing_listens(make_questions: Callable[..., Path]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
-        with pytest.raises(Refused, match="nothing answers at .*refused"):
+        with pytest.raises(Refused, match=r"nothing answers at .*refused"):
             ask.run(settings(make_questions(3), url))
 
 
 @pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
-    ("fault", "words"), [("hang", "no answer within 0.2 s"), ("html", "HTML page"), ("cut", "cut"), ("400", "no good")]
+    ("fault", "words"), [("hang", "no answer within 0.3 s"), ("html", "HTML page"), ("cut", "cut"), ("400", "no good")]
 )
 def test_an_endpoint_that_never_answers_is_refused_and_leaves_no_error(
     make_questions: Callable[..., Path], fault: str, words: str
 ) -> None:
     with FaultServer(always(fault)) as server:
         for count in (3, 100):
-            stage = settings(make_questions(count), server.url, timeout_s=0.2, attempts=2)
+            stage = settings(make_questions(count), server.url, timeout_s=0.3 if fault == "hang" else 30, attempts=2)
             with pytest.raises(Refused, match=f"answered none of .*{words}"):
                 ask.run(stage)
             assert traces(stage) == []
         assert sum(server.asked.values()) < 100
         server.script = always("ok")
-        assert ask.run(stage)["teachers"]["t"]["answered"] == 100
+        assert ask.run(settings(stage.questions, server.url, timeout_s=30))["teachers"]["t"]["answered"] == 100
 
 
 @pytest.mark.usefixtures("short_waits")
 def test_an_outage_stops_the_run_and_the_rest_waits(make_questions: Callable[..., Path]) -> None:
     with FaultServer(lambda n, attempt: "ok" if n < 50 else "500") as server:
         stage = settings(make_questions(1_000), server.url, concurrency=4, attempts=2)
-        with pytest.raises(Refused, match="in a row failed.*http 500.*retry_errors"):
+        with pytest.raises(Refused, match=r"in a row failed.*http 500.*retry_errors"):
             ask.run(stage)
         assert 50 + 32 <= len(traces(stage)) < 100
         server.script = always("ok")
@@ -223,6 +223,21 @@ def test_kill_minus_9_loses_nothing_and_doubles_nothing(make_questions: Callable
     assert sum(server.answered.values()) <= 2_500 + kills * concurrency
 
 
+def test_the_first_interrupt_keeps_what_is_paid_for(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(always("ok"), delay_s=0.4) as server:
+        stage = settings(make_questions(500), server.url, concurrency=8)
+        child = subprocess.Popen(
+            [sys.executable, "-c", RUN, stage.model_dump_json()], stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        while server.running < 8:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=20)
+    assert child.returncode != 0 and "on their way" in said
+    assert len(traces(stage)) == sum(server.asked.values()) == 8
+    assert not stage.manifest_path().exists()
+
+
 def test_a_torn_last_line_heals(make_questions: Callable[..., Path]) -> None:
     with FaultServer(always("ok")) as server:
         stage = settings(make_questions(6), server.url)
@@ -256,7 +271,7 @@ def test_a_broken_question_costs_no_request(make_questions: Callable[..., Path])
     with path.open("a", encoding="utf-8") as file:
         file.write("{broken\n")
     with FaultServer(always("ok")) as server:
-        with pytest.raises(Refused, match="line 4.*skip-bad"):
+        with pytest.raises(Refused, match=r"line 4.*skip-bad"):
             ask.run(settings(path, server.url))
         assert not server.asked
         counts = ask.run(settings(path, server.url).model_copy(update={"skip_bad": True}))

@@ -212,7 +212,7 @@ def test_files_that_are_not_finqa(tmp_path: Path, text: str | None, words: str) 
 
 @needs_finqa
 def test_a_folder_without_that_part_says_what_is_there() -> None:
-    with pytest.raises(Refused, match="'validation' in its name .*raw_train_100.json"):
+    with pytest.raises(Refused, match=r"'validation' in its name .*raw_train_100.json"):
         list(read_finqa(FINQA, split="validation"))
 
 
@@ -267,7 +267,7 @@ def test_fingerprints_ignore_how_a_text_is_set() -> None:
 def test_an_id_that_stands_twice_in_a_file_is_named(tmp_path: Path) -> None:
     question = next(generate(1, seed=1))
     write_records(tmp_path / "q.jsonl", [question, question])
-    with pytest.raises(Refused, match="line 2: the id .* stands twice"):
+    with pytest.raises(Refused, match=r"line 2: the id .* stands twice"):
         list(read_questions(tmp_path / "q.jsonl"))
     bad: Counter[str] = Counter()
     assert len(list(read_questions(tmp_path / "q.jsonl", skip_bad=True, bad=bad))) == 1
