@@ -193,15 +193,16 @@ def _occurrence(text: str, wording: str, start: int) -> int:
     at = lowered.find(wording, start)
     while at >= 0:
         end = at + len(wording)
-        if _edge(lowered, at - 1, wording[0], ".") and _edge(
-            lowered, end, wording[-1], "%万亿千百" if wording[-1].isdecimal() else ""
-        ):
-            if not (
+        if (
+            _edge(lowered, at - 1, wording[0], ".")
+            and _edge(lowered, end, wording[-1], "%万亿千百" if wording[-1].isdecimal() else "")
+            and not (
                 wording[-1].isdecimal()
                 and lowered[end : end + 1] in (".", ",")
                 and lowered[end + 1 : end + 2].isdecimal()
-            ):
-                return at
+            )
+        ):
+            return at
         at = lowered.find(wording, at + 1)
     return -1
 

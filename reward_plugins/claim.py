@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -135,7 +136,7 @@ def _after_equals(text: str, quantities: list[Quantity]) -> tuple[int, list[Quan
     if problem := _unfinished(text, tail):
         return begin, tail, problem
     edges = [0, *signs]
-    for left, right in zip(edges, edges[1:], strict=False):
+    for left, right in itertools.pairwise(edges):
         inside = [quantity for quantity in quantities if left <= quantity.start and quantity.end <= right]
         side = text[left:right].strip(" =≈()→\n")
         lone = len(inside) == 1 and len(side) <= inside[0].end - inside[0].start + 2
@@ -145,7 +146,7 @@ def _after_equals(text: str, quantities: list[Quantity]) -> tuple[int, list[Quan
 
 
 def _unfinished(text: str, quantities: list[Quantity]) -> str:
-    for first, second in zip(quantities, quantities[1:], strict=False):
+    for first, second in itertools.pairwise(quantities):
         between = text[first.end : second.start]
         if len(between) <= 16 and _ONLY_RANGE.fullmatch(between):
             if between.strip() == "-" and first.unit is second.unit and not first.year_like:

@@ -23,7 +23,7 @@ from reward_plugins.verdict import Status, Verdict
 
 # An answer is a phrase; what is longer is read from its end, where the result stands.
 _LONGEST_ANSWER = 4000
-_SHOWN = 200  # characters of the answer in a verdict, which go into logs and reports
+_SHOWN = 1000  # characters of the answer in a verdict, which go into logs and to a judge
 
 _OR = re.compile(r"\bor\b|或|還是|还是|または|[?？]|\bnot\b|不是|并非|before|after|以前|以后", re.IGNORECASE)
 _WORKING = re.compile(r"=|≈|:|：|[a-z]{3,} [a-z]{2,} |[\u4e00-\u9fff]{4}", re.IGNORECASE)

@@ -210,9 +210,9 @@ def _signed(
     sign, triangle = 0, False
     currency, start = currency_before(text, start)
     before = text[floor:start].rstrip(" ")
-    if before.endswith("-") or before.endswith("+"):
+    if before.endswith(("-", "+")):
         left = before[:-1].rstrip(" ")
-        if left.endswith(("-", "+")) or left.endswith("-("):
+        if left.endswith(("-", "+", "-(")):
             return None
         # After another number it joins the two (10%-15%, 5 - 3), it is no sign.
         if not (floor and not left) and not left.endswith(")"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from reward_plugins.completion import completion_text
 from reward_plugins.decision import verify
-from reward_plugins.rewards.columns import column, question_of, row_meta
+from reward_plugins.rewards.columns import metas_of, questions_of
 
 STATES = ("correct", "wrong", "no_answer", "undecided")
 
@@ -25,12 +25,8 @@ def finance_accuracy(
     a dict). Logs the share of each state under equal keys on every rank.
     """
     size = len(completions)
-    questions = question_of(size, columns)
-    metas = column(columns, "meta", size)
-    states = [
-        verify(completion_text(completion), str(gold), question=question, meta=row_meta(meta)).status
-        for completion, gold, question, meta in zip(completions, solution, questions, metas, strict=True)
-    ]
+    rows = zip(completions, solution, questions_of(size, columns), metas_of(size, columns), strict=True)
+    states = [verify(completion_text(text), str(gold), question, meta).status for text, gold, question, meta in rows]
     if log_metric is not None:
         counts: Counter[str] = Counter(states)
         for state in STATES:

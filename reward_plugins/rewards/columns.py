@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
-def column(columns: Mapping[str, Any], name: str, size: int) -> Sequence[Any]:
-    """The column of that name, or `size` times None where the data set has none."""
-    values = columns.get(name)
-    return [None] * size if values is None else values
+from reward_plugins.rows import fields_of
 
 
-def row_meta(meta: Any) -> dict[str, Any] | None:
-    """A row's `meta` as a dict: it is stored as a JSON string, because columns must have one type in all rows."""
-    if isinstance(meta, str):
-        meta = json.loads(meta) if meta.strip() else None
-    return dict(meta) if meta else None
+def metas_of(size: int, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each row's meta for `verify`: the `meta` column (a JSON string or a dict), with the columns `choices`, `unit`,
+    `answer_type` and `source` where the data set has them.
+    """
+    names = [name for name in ("meta", "choices", "unit", "answer_type", "source") if columns.get(name) is not None]
+    rows = ({name: columns[name][index] for name in names} for index in range(size))
+    return [fields_of({"gold": "", **row})[3] for row in rows]
 
 
-def question_of(size: int, columns: Mapping[str, Any]) -> list[str]:
+def questions_of(size: int, columns: Mapping[str, Any]) -> list[str]:
     """Each row's question: the `question` column, else the last user message of the prompt, else ""."""
     questions = columns.get("question")
     if questions is not None:
         return [str(question or "") for question in questions]
-    return [_last_user(prompt) for prompt in column(columns, "prompts", size)]
+    prompts: Sequence[Any] = columns.get("prompts") or [""] * size
+    return [_last_user(prompt) for prompt in prompts]
 
 
 def _last_user(prompt: Any) -> str:
