@@ -77,14 +77,50 @@ def export(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
 
 
 @app.command()
-def check(path: Recipe, set_: Set = None) -> None:
+def check(
+    path: Annotated[str, typer.Argument(help="A recipe, or the word `golds`.")],
+    rows: Annotated[str | None, typer.Argument(help="With `golds`: a set's name, its folder, or a JSONL file.")] = None,
+    set_: Set = None,
+) -> None:
     """Look a recipe over before it costs anything: keys, files, columns, batches, and the string the model sees.
 
-    Example: finr1 check recipes/sft/smollm2_135m_cpu.yaml
+    `finr1 check golds SET` asks of every gold whether the verifier accepts it as its own answer.
+
+    Examples: finr1 check recipes/sft/smollm2_135m_cpu.yaml; finr1 check golds quickstart
     """
+    if path == "golds":
+        from launch.inspection import inspect_golds
+
+        if rows is None:
+            raise Refused("name what to check: finr1 check golds SET (a set's name, its folder, or a JSONL file)")
+        inspect_golds(rows, Console())
+        return
     from launch.inspection import inspect_recipe
 
     inspect_recipe(_absolute(path), set_ or [], Console())
+
+
+@app.command()
+def explain(
+    response: Annotated[str, typer.Argument(help="The completion, or - for standard input.")],
+    gold: Annotated[str, typer.Option(help="The gold answer.")],
+    question: Annotated[str, typer.Option(help="The question, for units and wording.")] = "",
+    meta: Annotated[str, typer.Option(help="What the data set states, as a JSON object.")] = "",
+) -> None:
+    """Say for one completion what was found, compared and decided.
+
+    Example: finr1 explain "<think>...</think><answer>12000万元</answer>" --gold 1.2亿元
+    """
+    from reward_plugins import explain as explained
+
+    try:
+        stated = json.loads(meta) if meta else None
+    except ValueError:
+        stated = ""
+    if stated is not None and not isinstance(stated, dict):
+        raise Refused('--meta takes a JSON object, such as \'{"unit": "%"}\'')
+    text = sys.stdin.read() if response == "-" else response
+    typer.echo(explained(text, gold, question=question, meta=stated))
 
 
 @app.command()

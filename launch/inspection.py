@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from rich.console import Console
 from distill import ask, export, prepare, screen
 from eval_adapters.settings import EvalSettings
 from launch import check, models, recipe
+from launch.paths import home
 from launch.pipeline import Pipeline
 from launch.report import ReportSettings
 from launch.server import ServeSettings, has_gpu
+from reward_plugins import golds
 from reward_plugins.errors import Refused
 
 KINDS: dict[str, tuple[set[str], type[Any] | None]] = {
@@ -55,6 +58,38 @@ def inspect_recipe(path: str, overrides: list[str], console: Console) -> None:
         assert settings_kind is not None
         recipe.settings(settings_kind, asked, path)
     console.print(f"{kind} recipe {path}: nothing to mend", highlight=False)
+
+
+def inspect_golds(name: str, console: Console) -> None:
+    """Print which golds of a set the verifier refuses as their own answer, by reason.
+
+    `name` is a set under `datasets/`, a set's folder, or one JSON Lines file of questions or GRPO rows.
+
+    Raises:
+        Refused: no such set, or a line that cannot be read.
+    """
+    place = next((path for path in (Path(name), home() / "datasets" / name) if path.exists()), None)
+    if place is None:
+        raise Refused(f"no set or file called {name}; give a name under datasets/, a folder, or a JSONL file")
+    files = [place] if place.is_file() else sorted(place.glob("*.jsonl")) + sorted(place.glob("[gt]*/*.jsonl"))
+    if not files:
+        raise Refused(f"{place} holds no .jsonl file of questions or GRPO rows")
+    for file in files:
+        rows = check.first_rows(file, sys.maxsize)
+        reasons: dict[str, list[str]] = {}
+        for row, reason in golds.check(rows):
+            reasons.setdefault(reason.split(":")[0], []).append(row)
+        refused = sum(map(len, reasons.values()))
+        console.print(f"{file}: {len(rows) - refused} of {len(rows)} golds are accepted as their own answer")
+        for reason, names in sorted(reasons.items(), key=lambda each: -len(each[1])):
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            console.print(
+                f"  {len(names):5}  {reason}: {', '.join(names[:_NAMED])}{more}", highlight=False, markup=False
+            )
+
+
+_NAMED = 10
+"""Rows that are named for each reason; the rest are counted."""
 
 
 def _sft(asked: dict[str, Any], path: str, console: Console) -> None:

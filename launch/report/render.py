@@ -140,6 +140,10 @@ def _grouped(results: dict[str, Any], grouping: str) -> list[tuple[str, int, lis
     ]
 
 
+def _causes(*counts: dict[str, int]) -> str:
+    return ", ".join(f"{cause}: {n}" for by_cause in counts for cause, n in by_cause.items())
+
+
 def _environment(autoescape: bool) -> Environment:
 
     environment = Environment(
@@ -149,7 +153,7 @@ def _environment(autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, grouped=_grouped)
+    environment.globals.update(words=words, grouped=_grouped, causes=_causes)
     return environment
 
 

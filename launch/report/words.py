@@ -65,10 +65,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "data": ("data", "数据"),
     "rules": ("scoring code", "评分代码"),
     "versions": ("versions", "版本"),
-    "incomplete": (
-        "{model} on {set}: {error} of {requested} rows failed and are in no rate; run the evaluation again to ask them",
-        "{model} 在 {set} 上有 {error} / {requested} 题出错，未计入任何比率；再次运行评测即可补问",
+    "unrated": (
+        "{model} on {set}: {error} of {requested} rows are in no rate ({causes}).",
+        "{model} 在 {set} 上有 {error} / {requested} 题未计入任何比率（{causes}）。",
     ),
+    "ask_again": ("Run the evaluation again to ask those that failed.", "再次运行评测即可补问失败的题目。"),
     "method_note": (
         "Rates are over correct, wrong and no-answer rows; errors (a request that failed) are counted apart. Intervals "
         "are 95%: Wilson where each document gives one question, else a bootstrap over whole documents. Differences are "
