@@ -71,10 +71,8 @@ def _read(stated: Quantity, dataset: str, wanted: Asked, meta: Mapping[str, Any]
 
 def _named_unit(meta: Mapping[str, Any], stated: Quantity, wanted: Asked) -> Unit | None:
     """The unit that the data set or, failing that, the question fixes; None where neither does."""
-    if wanted.percent and str(meta.get("scale") or "") not in ("percent", "%") and not meta.get("unit"):
-        # jfinqa's scale is that of the statements, and holds for amounts only
-        if stated.unit is NONE and wanted.unit is None and meta.get("dataset") == "jfinqa":
-            return unit_named("%")
+    if wanted.percent and wanted.unit is None and stated.unit is NONE and meta.get("dataset") == "jfinqa":
+        return unit_named("%")  # jfinqa's scale is that of the statements, and holds for amounts only
     for key in ("unit", "scale"):
         value = meta.get(key)
         if isinstance(value, str) and value.strip():
@@ -102,13 +100,12 @@ def _executed_gold(stated: Quantity, executed: Decimal | None, answer: Quantity 
     """FinQA: `exe_ans` is the executed program, `answer` what the annotator wrote; find out how they are one value."""
     if executed is None and stated.unit is NONE:
         executed = stated.value
-    if answer is not None and executed is not None and answer.value * executed < 0:
+    if answer is not None and executed is not None and _opposite(answer, executed):
         # "the decline was 9.1%" beside -0.09091: the fields differ in their sign only, and the gold's holds
-        if _coherent(answer, -executed) or _coherent(answer, -executed * 100):
-            if (stated.value < 0) == (executed < 0):
-                answer = replace(answer, value=-answer.value)
-            else:
-                executed = -executed
+        if (stated.value < 0) == (executed < 0):
+            answer = replace(answer, value=-answer.value)
+        else:
+            executed = -executed
     written = stated if stated.unit is not NONE else (answer or stated)
     if executed is not None:
         points = written.unit.kind == "share" and written.unit.label != "x"
@@ -221,6 +218,13 @@ def _coherent(written: Quantity, executed: Decimal) -> bool:
     return off <= written.place or off <= abs(executed) * _HUNDREDTH
 
 
+def _opposite(answer: Quantity, executed: Decimal) -> bool:
+    """Whether the two fields of a row are one value but for the sign."""
+    if answer.value * executed >= 0:
+        return False
+    return _coherent(answer, -executed) or _coherent(answer, -executed * 100)
+
+
 def executed_disagrees(meta: Mapping[str, Any]) -> bool:
     """Whether FinQA's two fields of a row state different values, beyond rounding and percent; False if one is missing.
 
@@ -254,9 +258,9 @@ def compare(claim: Claim, gold: NumericGold, wanted: Asked, japanese: bool = Fal
             return "correct", reason
     if any(same(-quantity.value * factor * sign, quantity.place * factor, gold.targets)[0] for factor in candidates):
         return "wrong", "its sign is missing or reversed"
-    if gold.open_scale and quantity.unit.scaled and quantity.unit.kind in ("", "money", "count"):
-        if same(quantity.value * sign, quantity.place, gold.targets)[0]:
-            return "undecided", "the digits agree, and nothing says which scale the gold is in"
+    scaled = gold.open_scale and quantity.unit.scaled and quantity.unit.kind in ("", "money", "count")
+    if scaled and same(quantity.value * sign, quantity.place, gold.targets)[0]:
+        return "undecided", "the digits agree, and nothing says which scale the gold is in"
     return "wrong", reason
 
 

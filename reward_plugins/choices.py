@@ -11,8 +11,8 @@ from reward_plugins.markup import plain
 
 _GOLD = re.compile(r"[(\[{]?[A-H](?:[\s,，;；、/&|]*[A-H]){0,7}[)\]}]?[.。]?")
 BY_TEXT = "the option's text"
-_JOIN = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option)*"
-_LETTERS = rf"\(?[A-H]\)?(?:{_JOIN}\(?[A-H]\)?)*(?![A-Za-z])"
+_JOIN = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option){0,6}"
+_LETTERS = rf"\(?[A-H]\)?(?:{_JOIN}\(?[A-H]\)?){{0,8}}(?![A-Za-z])"
 _PYTHON_PAIR = re.compile(r"['\"]([A-H])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
 _MARKER = re.compile(r"(?:^|(?<=[\s;；]))[(（]?([A-H])[)）.、:：．](?!\d)\s*")
 
@@ -45,7 +45,7 @@ _HEDGE = re.compile(
     r"none|all|although|but)\b|或|还是|可能|也许|不确定|猜|其中之一|以上|全部|其[余他]|都不|[?？]",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r"(?<![A-Za-z0-9_'&$\-])([A-Z]{1,8})(?![A-Za-z0-9_'&\-]|股|类(?!型)|轮|级|座)")
+_TOKEN = re.compile(r"(?<![A-Za-zÀ-ɏ0-9_'&$\-])([A-Z]{1,8})(?![A-Za-z0-9_'&\-]|股|类(?!型)|轮|级|座)")
 _ARTICLE = re.compile(r" (?!(?:is|are|and|but|or|only|alone|because|since)\b)[a-z]")
 _POINTED_AT = re.compile(
     r"(?:option|choice|answer|select|choose|is|pick|选|选项|答案|为|是)\s*[:：]?\s*[(\[]?$", re.IGNORECASE
@@ -151,9 +151,9 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
         return _by_text(text, decided, options)
     if not letters:
         return none, "it says only what is not chosen"
-    if (short := _SHORT_PAIR.fullmatch(decided.strip())) and short.group(2) in options.values():
-        if plain(options.get(short.group(1), "")) != short.group(2):
-            return none, "the letter and the text beside it disagree"
+    short = _SHORT_PAIR.fullmatch(decided.strip())
+    if short and short.group(2) in options.values() and plain(options.get(short.group(1), "")) != short.group(2):
+        return none, "the letter and the text beside it disagree"
     pairs = _PAIR.findall(decided)
     if any(letter != key for letter, key in pairs):
         return none, "the letter and the text beside it disagree"

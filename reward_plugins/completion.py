@@ -11,9 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 # One pass over the text, no repetition inside: linear for any input.
+_MOST_TAGS = 4096  # a completion has four; what follows this many is text
 _TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE)
 
 
@@ -78,7 +80,7 @@ def parse(response: str) -> Completion:
     nested = False
     closed_once = False
     position = 0
-    for match in _TAG.finditer(response):
+    for match in islice(_TAG.finditer(response), _MOST_TAGS):
         piece = response[position : match.start()]
         position = match.end()
         closing, name = bool(match.group(1)), match.group(2).lower()

@@ -12,6 +12,7 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _BRACE = re.compile(r"\\[{}]|[{}]")
 # Answers are short; a box longer than this is a page of working.
 _LONGEST_BOX = 2000
+_MOST_BOXES = 64  # from the end; the rest are steps, or too many answers in any case
 # Beyond this many different answers it is a list of candidates whatever they say.
 MOST_ANSWERS = 8
 
@@ -85,7 +86,8 @@ def _boxes(text: str) -> list[tuple[str, int, int]]:
     if "box" not in text:
         return []
     found: list[tuple[str, int, int]] = []
-    position = 0
+    starts = [match.start() for match in _BOX.finditer(text)]
+    position = starts[-_MOST_BOXES] if len(starts) > _MOST_BOXES else 0
     while match := _BOX.search(text, position):
         depth, end = 1, -1
         for brace in _BRACE.finditer(text, match.end()):

@@ -12,6 +12,7 @@ from reward_plugins.units import NONE, ONE, Unit, currency_before, unit_after
 # Longer numbers are no amounts of money. The bound keeps the arithmetic exact and fast.
 _DIGITS = 40
 _EXPONENT = 30
+_NEAR = 24  # characters in front of a number in which its sign and bracket stand
 _CONTEXT = Context(prec=60)
 
 _CN = "零〇一二三四五六七八九十两壹贰叁肆伍陆柒捌玖拾廿"
@@ -209,6 +210,7 @@ def _signed(
     """Look left of the number for its currency, its sign and the bracket that makes it negative."""
     sign, triangle = 0, False
     currency, start = currency_before(text, start)
+    floor = max(floor, start - _NEAR)
     before = text[floor:start].rstrip(" ")
     if before.endswith(("-", "+")):
         left = before[:-1].rstrip(" ")
