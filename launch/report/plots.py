@@ -6,6 +6,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from launch.report import words
+
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BASE, MODELS = "#9aa5b1", ("#0b6e99", "#d9730d", "#0f7b6c", "#6940a5", "#ad1a72")
 """The base is grey, so that the eye goes to what was made of it; the others are told apart without red and green."""
@@ -33,7 +35,7 @@ def headline(models: list[str], results: dict[str, Any], differences: list[dict[
     if differences:
         for place, found in enumerate(differences):
             shade = FAINT if found["verdict"] == "unclear" else colour(models.index(found["to"]))
-            _whisker(right, place, found, shade, f"{100 * found['value']:+.1f}")
+            _whisker(right, place, found, shade, words.points(found["value"]))
         right.axvline(0, color=INK, linewidth=1)
         _dress(right, [f"{d['to']} - {d['from']}" for d in differences], "paired difference, points", signed=True)
     else:
@@ -66,6 +68,7 @@ def curves(series: dict[str, Curve]) -> str:
         if name == "zero_std":
             axis.set_ylim(-0.03, 1.03)
         axis.set_title(titles[name], fontsize=9, color=INK, loc="left")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_xlabel("step", fontsize=8, color=FAINT)
         axis.tick_params(labelsize=8, colors=FAINT, length=0)
         axis.grid(color=GRID, linewidth=0.8)

@@ -158,7 +158,7 @@ def test_every_row_is_counted_whatever_the_server_does_and_a_later_run_asks_only
     faults = Faults(content)
     with serve(faults) as server:
         settings = recipe(
-            tmp_path / "out", write_set(tmp_path / "test", content), server.url, timeout_s=1.0, attempts=2
+            tmp_path / "out", write_set(tmp_path / "test", content), server.url, timeout_s=3.0, attempts=2
         )
         first = evaluate(settings)
         assert states(first) == (3, 0, 0, 7)
