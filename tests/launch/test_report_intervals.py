@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from launch.report.statistics import Difference, difference, mcnemar, proportion, wilson
+from launch.report.intervals import Difference, difference, mcnemar, proportion, wilson
 
 
 @pytest.mark.parametrize(
