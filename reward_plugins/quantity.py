@@ -12,6 +12,7 @@ from reward_plugins.units import NONE, ONE, Unit, currency_before, unit_after
 # Longer numbers are no amounts of money. The bound keeps the arithmetic exact and fast.
 _DIGITS = 40
 _EXPONENT = 30
+_MOST = 200  # numbers in one answer; more are a page of figures
 _NEAR = 24  # characters in front of a number in which its sign and bracket stand
 _CONTEXT = Context(prec=60)
 
@@ -75,7 +76,8 @@ class Quantity:
 
 
 def scan(text: str) -> list[Quantity] | None:
-    """All numbers of a text, in order; None if one is malformed (a double sign, more digits than money has).
+    """All numbers of a text, in order; None if one is malformed (a double sign, more digits than money has) or if
+    there are more than any answer has.
 
     Number words count only where the text has no figures.
     """
@@ -99,6 +101,8 @@ def scan(text: str) -> list[Quantity] | None:
         else:
             found.append(quantity)
         last = quantity.end
+        if len(found) + len(words) > _MOST:
+            return None
     if found:
         return sorted([*found, *(word for word in words if word.end - word.start > 2)], key=lambda each: each.start)
     if not words:

@@ -28,14 +28,18 @@ def finqa() -> Iterator[dict[str, Any]]:
     for name in ("raw_dev_200_minus_heldpages", "raw_train_100", "raw_test_100"):
         for entry in _json(f"finqa/{name}.json"):
             qa = entry["qa"]
-            yield _row(entry["id"], qa["answer"], qa["question"], dataset="finqa", answer=qa["answer"], exe_ans=qa["exe_ans"])
+            yield _row(
+                entry["id"], qa["answer"], qa["question"], dataset="finqa", answer=qa["answer"], exe_ans=qa["exe_ans"]
+            )
 
 
 def finqa_executed() -> Iterator[dict[str, Any]]:
     with (DATA / "finqa/finqa_dev80.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            yield _row(row["id"] or row["idx"], row["exe_ans"], row["question"], dataset="finqa", exe_ans=row["exe_ans"])
+            yield _row(
+                row["id"] or row["idx"], row["exe_ans"], row["question"], dataset="finqa", exe_ans=row["exe_ans"]
+            )
 
 
 def convfinqa() -> Iterator[dict[str, Any]]:
@@ -78,7 +82,9 @@ def theoremqa() -> Iterator[dict[str, Any]]:
 
 def cflue() -> Iterator[dict[str, Any]]:
     for index, row in enumerate(_json("cflue/knowledge_dev40.json")):
-        yield _row(str(index), row["answer"], row["question"], dataset="cflue", task=row["task"], choices=row["choices"])
+        yield _row(
+            str(index), row["answer"], row["question"], dataset="cflue", task=row["task"], choices=row["choices"]
+        )
 
 
 def _letters(folder: str, name: str) -> Iterator[dict[str, Any]]:
