@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 from evalscope.api.messages import ContentText
 from evalscope.api.model import ModelOutput
 from evalscope.models.openai_compatible import OpenAICompatibleAPI
 
+from eval_adapters.identity import is_loopback
 from eval_adapters.scoring import join_reasoning
 
 
 class EndpointDown(RuntimeError):
-    """The endpoint failed so often in a row that it is not asked any more."""
+    """The endpoint is not asked any more: it failed so often in a row, or the user stopped the run."""
 
 
 class EmptyChoices(ValueError):
@@ -39,8 +41,11 @@ class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
         on_reply: Callable[[], None],
     ) -> None:
         """`patience`: after so many failed rows in a row, none answered between, the rest is not asked."""
+        # This machine is not behind a proxy, whatever the environment says of the outside.
+        own = {"http_client": openai.DefaultHttpxClient(trust_env=False)} if _is_local(api_url) else {}
         # One attempt of EvalScope would otherwise be three requests of the SDK.
-        super().__init__(model_name=model_id, base_url=api_url, api_key=api_key, max_retries=0)
+        super().__init__(model_name=model_id, base_url=api_url, api_key=api_key, max_retries=0, **own)
+        self._stopped = False
         self._slots = threading.Semaphore(requests_at_once)
         self._patience = patience
         self._failed_in_a_row = 0
@@ -51,7 +56,7 @@ class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
         """One request with its retries; raises what the last attempt raised, or `EndpointDown`."""
         try:
             with self._slots:
-                if self._failed_in_a_row >= self._patience:
+                if self._stopped or self._failed_in_a_row >= self._patience:
                     raise EndpointDown
                 output = super().generate(*args, **kwargs)
         except (openai.BadRequestError, openai.UnprocessableEntityError):
@@ -64,6 +69,10 @@ class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
             self._on_reply()
         self._failed_in_a_row = 0
         return output
+
+    def stop(self) -> None:
+        """Ask nothing more; requests in flight end, and their answers are kept."""
+        self._stopped = True
 
     def chat_choices_from_completion(self, completion: Any, tools: Any) -> Any:
         """EvalScope's reading of the choices, save two things.
@@ -82,11 +91,15 @@ class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
         return choices
 
 
+def _is_local(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")
+
+
 def failure_cause(error: BaseException) -> str:
     """A failed request in a few words that hold no text of the server's (it may quote the prompt)."""
     match error:
         case EndpointDown():
-            return "not asked: the endpoint kept failing"
+            return "not asked"
         case EmptyChoices():
             return "empty choices"
         case openai.APITimeoutError():

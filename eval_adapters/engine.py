@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,8 +49,9 @@ def evaluate(
     sampling = settings.generation.model_dump(exclude_none=True)
     if "stop" in sampling:
         sampling["stop_seqs"] = sampling.pop("stop")
+    endpoint = Endpoint(model_id, api_url, api_key, settings.batch, PATIENCE + settings.batch, on_reply)
     task = TaskConfig(
-        model=Endpoint(model_id, api_url, api_key, settings.batch, PATIENCE + settings.batch, on_reply),
+        model=endpoint,
         model_id=model_name,
         eval_type="openai_api",
         datasets=[test_set.benchmark],
@@ -69,8 +72,26 @@ def evaluate(
         use_cache=str(work_dir) if (work_dir / "configs" / "task_config.yaml").is_file() else None,
         rerun_review=review_again,
     )
-    with _quiet():
+    with _quiet(), _on_interrupt(endpoint.stop):
         run_task(task)
+
+
+@contextlib.contextmanager
+def _on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` on Ctrl-C before the interrupt is raised: EvalScope first waits for all rows that it handed out."""
+    if threading.current_thread() is not threading.main_thread():  # only there can a signal be handled
+        yield
+        return
+
+    def handle(*_: object) -> None:
+        stop()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

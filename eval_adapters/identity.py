@@ -26,12 +26,12 @@ _MODEL_FILES = (
 )
 
 
-def asking(settings: EvalSettings, model: ModelSpec, test_set: SetSpec) -> dict[str, Any]:
-    """All that decides what a model is asked and what it can answer; where it is served is no part of it."""
+def asking(settings: EvalSettings, model: dict[str, str], test_set: SetSpec) -> dict[str, Any]:
+    """All that decides what a model (see `of_model`) is asked and what it can answer; its address is no part of it."""
     return {
         "version": ASKING_VERSION,
         "evalscope": version("evalscope"),
-        "model": {"name": model.name, **_weights(model)},
+        "model": model,
         "set": {
             "benchmark": test_set.benchmark,
             "subset": test_set.subset,
@@ -63,16 +63,23 @@ def scoring_code() -> str:
     return digest.hexdigest()
 
 
-def _weights(model: ModelSpec) -> dict[str, str]:
-    """A folder by its content, a hub id by itself; an endpoint by host and model id, a local one by model id alone."""
+def of_model(model: ModelSpec) -> dict[str, str]:
+    """A folder by its content, a hub id by itself; an endpoint by host and model id, a local one by model id alone.
+
+    Raises:
+        Refused: there is no model folder.
+    """
     if model.path is not None:
         hub_id = not model.path.is_dir() and re.fullmatch(r"[\w.-]+/[\w.-]+", str(model.path))
-        return {"hub_id": str(model.path)} if hub_id else {"sha256": model_hash(model.path)}
-    host = urlsplit(model.api_url or "").hostname or ""
-    return {"model_id": model.model_id or model.name, "host": "" if _is_loopback(host) else host}
+        what = {"hub_id": str(model.path)} if hub_id else {"sha256": model_hash(model.path)}
+    else:
+        host = urlsplit(model.api_url or "").hostname or ""
+        what = {"model_id": model.model_id or model.name, "host": "" if is_loopback(host) else host}
+    return {"name": model.name, **what}
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
     if host == "localhost":
         return True
     try:

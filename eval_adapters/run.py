@@ -67,9 +67,9 @@ class _Run:
         result = _read(self.folder / RESULT)
         if result.get("fingerprint") != self.fingerprint or not result.get("complete"):
             return "ask"
-        if not self.reviews_file.is_file() or sha256(self.reviews_file) != result["reviews_sha256"]:
+        if not self.reviews_file.is_file() or sha256(self.reviews_file) != result.get("reviews_sha256"):
             return "ask"
-        return "done" if result["scoring_sha256"] == identity.scoring_code() else "rescore"
+        return "done" if result.get("scoring_sha256") == identity.scoring_code() else "rescore"
 
 
 def plan(settings: EvalSettings, model: ModelSpec) -> dict[str, State]:
@@ -110,8 +110,9 @@ def run_one(settings: EvalSettings, model: ModelSpec, api_url: str = "", model_i
 
 
 def _runs(settings: EvalSettings, model: ModelSpec) -> Iterator[_Run]:
+    weights = identity.of_model(model)
     for test_set in settings.sets:
-        asking = identity.asking(settings, model, test_set)
+        asking = identity.asking(settings, weights, test_set)
         folder = settings.out / model.name / test_set.label
         yield _Run(model, test_set, folder, asking, identity.fingerprint(asking))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import platform
-import statistics as plain
+import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,9 +12,9 @@ from importlib.metadata import version
 from typing import Any
 
 from eval_adapters.reviews import Row, count, rates
+from launch.report.intervals import RESAMPLES, Difference, difference, proportion
 from launch.report.read import Evaluation, read_curves, read_evaluations, read_manifest
 from launch.report.settings import ReportSettings
-from launch.report.statistics import RESAMPLES, Difference, difference, proportion
 from reward_plugins.errors import Refused
 
 GROUPINGS = ("kind", "lang", "level", "answer_type")
@@ -118,7 +118,7 @@ def _group(rated: list[Row], grouping: str, seed: int) -> dict[str, Any]:
 def _spread(values: Iterable[float | None]) -> dict[str, float] | None:
     """Median and mean of what is known."""
     known = [value for value in values if value is not None]
-    return {"median": plain.median(known), "mean": plain.fmean(known)} if known else None
+    return {"median": statistics.median(known), "mean": statistics.fmean(known)} if known else None
 
 
 def _differences(models: list[str], evaluations: dict[str, Evaluation], seed: int) -> list[dict[str, Any]]:

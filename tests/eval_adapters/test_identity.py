@@ -13,7 +13,9 @@ from reward_plugins.errors import Refused
 
 
 def print_of(settings: EvalSettings, model: ModelSpec | None = None) -> str:
-    return identity.fingerprint(identity.asking(settings, model or settings.models[0], settings.sets[0]))
+    return identity.fingerprint(
+        identity.asking(settings, identity.of_model(model or settings.models[0]), settings.sets[0])
+    )
 
 
 def test_the_port_and_the_place_of_the_data_do_not_matter(tmp_path: Path) -> None:
@@ -55,7 +57,8 @@ def test_a_local_model_is_its_weights_and_not_what_a_trainer_leaves_beside_them(
     assert print_of(settings, model) != before
 
 
-def test_a_hub_id_stands_for_itself(tmp_path: Path) -> None:
-    settings = recipe(tmp_path, write_set(tmp_path / "a", rows(1)), "http://127.0.0.1:1/v1")
-    asked = identity.asking(settings, ModelSpec(name="m", path=Path("Qwen/Qwen3-4B")), settings.sets[0])
-    assert asked["model"] == {"name": "m", "hub_id": "Qwen/Qwen3-4B"}
+def test_a_hub_id_stands_for_itself() -> None:
+    assert identity.of_model(ModelSpec(name="m", path=Path("Qwen/Qwen3-4B"))) == {
+        "name": "m",
+        "hub_id": "Qwen/Qwen3-4B",
+    }

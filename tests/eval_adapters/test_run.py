@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from mock_server import Reply, completion, serve
+from mock_server import MockServer, Reply, completion, serve
 from small_sets import Golds, recipe, row, rows, well_formed, write_set
 
 from eval_adapters.reviews import count, json_lines, read_result
@@ -200,7 +199,20 @@ def test_an_endpoint_that_only_fails_is_given_up_and_said_so(tmp_path: Path) -> 
         assert 24 <= len(server.requests) <= 28
     result = json.loads((tmp_path / "out" / "m" / "finmath" / "result.json").read_text(encoding="utf-8"))
     assert states(result) == (0, 0, 0, 80)
-    assert set(result["counts"]["error_by_cause"]) == {"http 401", "not asked: the endpoint kept failing"}
+    assert set(result["counts"]["error_by_cause"]) == {"http 401", "not asked"}
+
+
+def test_a_proxy_for_the_outside_is_not_asked_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    content = rows(2)
+    with serve(Golds(content)) as server:
+        assert states(evaluate(recipe(tmp_path / "out", write_set(tmp_path / "test", content), server.url))) == (
+            2,
+            0,
+            0,
+            0,
+        )
 
 
 def test_nothing_listens_there(tmp_path: Path) -> None:
@@ -250,6 +262,38 @@ def test_changed_scoring_code_scores_again_without_a_request(tmp_path: Path, mon
     assert plan(settings, settings.models[0]) == {"finmath": "done"}
 
 
+def started(settings: EvalSettings, server: MockServer, after: int) -> subprocess.Popen[bytes]:
+    """An evaluation in a process of its own, which has sent `after` requests."""
+    code = (
+        "import sys; from eval_adapters.run import run_one; from eval_adapters.settings import EvalSettings\n"
+        "settings = EvalSettings.model_validate_json(sys.argv[1]); run_one(settings, settings.models[0])"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, settings.model_dump_json()], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(server.requests) < after and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return child
+
+
+def test_interrupted_it_asks_nothing_more_and_keeps_what_was_answered(tmp_path: Path) -> None:
+    content = rows(40)
+    data = write_set(tmp_path / "test", content)
+
+    def slow(request: dict[str, Any]) -> Reply:
+        time.sleep(0.2)
+        return Golds(content)(request)
+
+    with serve(slow) as server:
+        child = started(recipe(tmp_path / "out", data, server.url, batch=2), server, after=5)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=20) != 0
+        asked = len(server.requests)
+        assert asked <= 5 + 2 + 1  # those in flight, and one that was just being sent
+    with serve(Golds(content)) as other:
+        assert states(evaluate(recipe(tmp_path / "out", data, other.url))) == (40, 0, 0, 0)
+        assert len(other.requests) == 40 - asked
+
+
 def test_killed_at_any_moment_it_goes_on_and_asks_no_finished_row_again(tmp_path: Path) -> None:
     content = rows(40)
     data = write_set(tmp_path / "test", content)
@@ -260,16 +304,8 @@ def test_killed_at_any_moment_it_goes_on_and_asks_no_finished_row_again(tmp_path
         return golds(request)
 
     with serve(slow) as server:
-        settings = recipe(tmp_path / "out", data, server.url, batch=2)
-        code = (
-            "import sys; from eval_adapters.run import run_one; from eval_adapters.settings import EvalSettings\n"
-            "settings = EvalSettings.model_validate_json(sys.argv[1]); run_one(settings, settings.models[0])"
-        )
-        child = subprocess.Popen([sys.executable, "-c", code, settings.model_dump_json()], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while len(server.requests) < 15 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(child.pid, signal.SIGKILL)
+        child = started(recipe(tmp_path / "out", data, server.url, batch=2), server, after=15)
+        child.kill()
         child.wait()
     file = next((tmp_path / "out").rglob("predictions/m/*.jsonl"))
     done = {prediction["metadata"]["id"] for prediction in json_lines(file)}
