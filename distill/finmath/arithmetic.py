@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 # How tightly a text holds together: an operand that binds less than its operator needs is put in parentheses.
+# A negative number binds like a product, so that it may begin one: "-20 / 100".
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
 
 # Digits kept of an irrational root: far beyond any rounding that a question asks for.
@@ -95,7 +96,9 @@ class Term:
         return _term(other) * self
 
     def __neg__(self) -> Term:
-        return Term(-self.value, -self.seen, "-" + self._within(_PRODUCT), _SUM)
+        return Term(
+            -self.value, -self.seen, "-" + self._within(_POWER if self.text.startswith("-") else _PRODUCT), _PRODUCT
+        )
 
     def __pow__(self, exponent: int) -> Term:
         if exponent == 1:
@@ -110,9 +113,8 @@ class Term:
         return Term(_root(self.value, degree), _root(self.seen, degree), text, _POWER)
 
     def _join(self, right: Term, sign: str, value: Fraction, seen: Fraction, binds: int) -> Term:
-        # The right side of "-" and "/" needs parentheses at equal binding; for "+" and "×" they only help the eye,
-        # and a negative number never stands bare behind an operator.
-        tighter = binds if sign in "+×" and not right.text.startswith("-") else binds + 1
+        # The right side of "-" and "/" needs parentheses at equal binding, and a minus never follows an operator.
+        tighter = _POWER if right.text.startswith("-") else binds if sign in "+×" else binds + 1
         return Term(value, seen, f"{self._within(binds)} {sign} {right._within(tighter)}", binds)
 
     def _within(self, needed: int) -> str:
@@ -122,7 +124,13 @@ class Term:
 def num(value: int | Fraction) -> Term:
     """A number as a term. Raises `ValueError` for a fraction that has no short decimal form."""
     exact = Fraction(value)
-    return Term(exact, exact, fixed(exact, decimals_of(exact)), _SUM if exact < 0 else _ATOM)
+    return Term(exact, exact, fixed(exact, decimals_of(exact)), _PRODUCT if exact < 0 else _ATOM)
+
+
+def percentage(value: int | Fraction) -> Term:
+    """A number of percent, written as such: worth `value` hundredths."""
+    term = num(value)
+    return Term(term.value / 100, term.seen / 100, f"{term}%", term.binds)
 
 
 def cents(value: Fraction) -> Term:
@@ -141,7 +149,7 @@ def total(terms: list[Term]) -> Term:
 def result_of(term: Term) -> Term:
     """What stands behind the equals sign when `term` is worked out: a number that keeps the exact value."""
     seen = shown(term.seen)
-    return Term(term.value, seen, plain(seen), _SUM if seen < 0 else _ATOM)
+    return Term(term.value, seen, plain(seen), _PRODUCT if seen < 0 else _ATOM)
 
 
 def _term(value: Term | int) -> Term:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from distill.finmath.arithmetic import Term, cents, num, total
+from distill.finmath.arithmetic import Term, cents, num, percentage, total
 from distill.finmath.draft import Cell, Draft, Problem, as_percent
 from distill.finmath.kinds import kind
+from distill.finmath.mental import easy_share
 from distill.finmath.wording import DECREASE, ONES, THOUSANDS, Text, basis_points, money, percent
 
 _PER_YEAR = {
@@ -22,14 +23,13 @@ def current_yield(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Current yield", "当期收益率")
     if d.level == 1:
-        rate, price = d.whole(1, 12), d.whole(50, 2_000, 50)
-        coupon = num(price.value * rate.value / 100)
+        coupon, price, via = easy_share(d, 1, 12)
         question = d.t(
-            f"A bond of {who} pays a coupon of {d.price(coupon)} a year and trades at {d.price(price)}. "
+            f"A bond of {who} pays a coupon of {d.money(coupon)} a year and trades at {d.money(price)}. "
             "What is its current yield?",
-            f"{who}债券每年付息{d.price(coupon)}，市价{d.price(price)}，当期收益率是多少？",
+            f"{who}债券每年付息{d.money(coupon)}，市价{d.money(price)}，当期收益率是多少？",
         )
-        return d.answer(question, name, coupon / price, percent(0))
+        return d.answer(question, name, coupon / price, percent(0), via=[via])
     labels = "ABC"[: 2 * d.level - 3]
     bonds = [(d.rate(150, 800, 5), d.amount(82, 118, 2)) for _ in labels]
     if d.level == 2:
@@ -78,7 +78,7 @@ def zero_coupon_price(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Price", "价格")
     if d.level == 1:
-        price, rate = d.whole(100, 2_000, 100), d.whole(1, 20)
+        price, rate = d.whole(100, 900, 100), d.whole(1, 10)
         face = num(price.value * (100 + rate.value) / 100)
         question = d.t(
             f"A zero-coupon bond of {who} repays {d.money(face)} in one year. At a yield of {rate}%, "
@@ -117,13 +117,13 @@ def coupon_payment(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Coupon", "利息")
     if d.level == 1:
-        face, rate = d.whole(100, 5_000, 100), d.whole(2, 10)
+        face, rate = d.whole(100, 1_200, 100), d.whole(2, 9)
         question = d.t(
             f"A bond of {who} with a face value of {d.money(face)} has a coupon rate of {rate}%, paid once a year. "
             "How large is the yearly coupon?",
             f"{who}债券面值{d.money(face)}，票面利率{rate}%，每年付息一次，每年利息是多少？",
         )
-        return d.answer(question, name, face * num(rate.value / 100), money(0))
+        return d.answer(question, name, face * rate / 100, money(0), via=[num(face.value / 100) * rate])
     count = 2 * d.level - 3
     faces = [d.whole(100, 900, 10) for _ in range(count)]
     rates = [d.rate(200, 800, 10) for _ in range(count)]
@@ -156,13 +156,14 @@ def accrued_interest(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Accrued interest", "应计利息")
     if d.level == 1:
-        coupon, days = d.whole(6, 240, 6), d.whole(30, 330, 30)
+        monthly, months = d.whole(1, 12), d.whole(1, 11)
+        coupon = num(monthly.value * 12)
         question = d.t(
-            f"A bond of {who} pays {d.money(coupon)} a year; {days} days have passed since the last coupon. What is the accrued "
-            "interest on a 360-day year?",
-            f"{who}债券每年付息{d.money(coupon)}，距上次付息已过{days}天，按每年360天计，应计利息是多少？",
+            f"A bond of {who} pays {d.money(coupon)} a year. The last coupon was {months} months ago. "
+            "What is the accrued interest?",
+            f"{who}债券每年付息{d.money(coupon)}，距上次付息已过{months}个月，应计利息是多少？",
         )
-        return d.answer(question, name, coupon * days / 360, money(2))
+        return d.answer(question, name, coupon / 12 * months, money(2), via=[monthly * months])
     face, rate = num(d.pick(1_000, 10_000)), d.rate(200, 800, 5)
     clean = cents(face.value * d.whole(9_000, 11_000).value / 10_000)
     rows = [
@@ -199,15 +200,17 @@ def duration_change(d: Draft) -> Problem:
     who = d.company()
     up = d.pick(True, False)
     if d.level == 1:
-        duration, move = d.whole(2, 15), d.whole(10, 100, 10)
+        duration, points = d.whole(2, 15), d.whole(1, 3)
+        move = num(points.value * 100)
         question = d.t(
             f"A bond of {who} has a modified duration of {duration}. Yields {'rise' if up else 'fall'} by {move} bps. "
             "By what percentage does its price change?",
             f"{who}债券修正久期为{duration}，收益率{'上升' if up else '下降'}{move}个基点，价格变动百分之几？",
         )
-        shift = num(move.value / 10_000) if up else num(-move.value / 10_000)
-        form = percent(1).with_sign(DECREASE)
-        return d.answer(question, d.t("Price change", "价格变动"), -duration * shift, form)
+        shift = percentage(points.value if up else -points.value)
+        form = percent(0).with_sign(DECREASE)
+        name = d.t("Price change", "价格变动")
+        return d.answer(question, name, -duration * shift, form, via=[percentage(-duration.value * shift.value * 100)])
     value, move = d.whole(100, 9_000, 10), d.whole(5, 120)
     change = num((move.value if up else -move.value) / 10_000)
     before = num(d.whole(200, 500).value / 10_000)
@@ -241,14 +244,14 @@ def credit_spread(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Spread", "利差")
     if d.level == 1:
-        base, spread = d.rate(150, 450, 10), d.rate(20, 300, 10)
-        risky = num(base.value + spread.value)
+        base, spread = d.whole(1, 6), percentage(d.whole(1, 40).value / 10)
+        risky, free = percentage(base.value + spread.value * 100), percentage(base.value)
         question = d.t(
-            f"A bond of {who} yields {as_percent(risky)} and the government bond of the same maturity "
-            f"{as_percent(base)}. What is the credit spread?",
-            f"{who}债券收益率{as_percent(risky)}，同期限国债收益率{as_percent(base)}，信用利差是多少？",
+            f"A bond of {who} yields {risky} and the government bond of the same maturity {free}. "
+            "What is the credit spread?",
+            f"{who}债券收益率{risky}，同期限国债收益率{free}，信用利差是多少？",
         )
-        return d.answer(question, name, risky - base, basis_points())
+        return d.answer(question, name, risky - free, basis_points(), via=[spread])
     tenors = (1, 3, 5, 10)
     chosen = d.pick(0, 1, 2, 3)
     dates = [d.t("this year", "今年"), d.t("last year", "去年")][: d.level - 1]

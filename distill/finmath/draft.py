@@ -180,27 +180,37 @@ class Draft:
 
     # Working and answer
 
-    def step(self, name: str, term: Term) -> Term:
-        """Write one step of the solution and give back its result for the next."""
-        result = result_of(term)
+    def step(self, name: str, term: Term, via: Sequence[Term] = (), result: Term | None = None) -> Term:
+        """Write one step of the solution and give back its result for the next.
+
+        `via` as in `answer`; `result` where it is to be written in another way than as a plain number.
+        """
+        result = result or result_of(term)
         sign = "=" if result.seen == term.seen else "≈"
-        self._steps.append(f"{name} = {term} {sign} {result}")
+        self._steps.append(f"{name} = {_ways(term, via)} {sign} {result}")
         return result
 
     def note(self, line: str) -> None:
         """Write a step that is no equation."""
         self._steps.append(line)
 
-    def answer(self, question: str, name: str, term: Term, form: Form, context: str = "") -> Problem:
-        """The problem whose gold is `term`, stated in `form`; its last step is written here."""
+    def answer(
+        self, question: str, name: str, term: Term, form: Form, context: str = "", via: Sequence[Term] = ()
+    ) -> Problem:
+        """The problem whose gold is `term`, stated in `form`; its last step is written here.
+
+        `via` are simpler forms of the same value, for a solution that goes from one to the next in the head.
+        """
         stated, gold = form.stated(term.value), form.gold(term.value, self.lang)
-        line, last = f"{name} = {term}", term.seen
-        if form.factor != 1:
+        line, last = f"{name} = {_ways(term, via)}", term.seen
+        if form.factor != 1 and not via:
             printed = shown(last)
             if str(term) != plain(printed):
                 line += f" {'=' if printed == last else '≈'} {plain(printed)}"
             last = printed
-        self._steps.append(f"{line} {'=' if last * form.factor == stated else '≈'} {gold}")
+        if not line.endswith(f" = {gold}"):
+            line += f" {'=' if last * form.factor == stated else '≈'} {gold}"
+        self._steps.append(line)
         return Problem(
             question=self._joined(question, form.instruction(self.lang)),
             context=context,
@@ -221,9 +231,10 @@ class Draft:
         return Problem(question, context, gold, "boolean", "", "", 0, self._solution())
 
     def choose(self, question: str, options: Sequence[str], right: int, because: str, context: str = "") -> Problem:
-        """The problem whose answer is the letter of `options[right]`; `because` says why it is that one."""
+        """The problem whose answer is the letter of `options[right]`; `because`, if any, says why it is that one."""
         letters = "ABCDEFGH"[: len(options)]
-        self.note(self.t(f"{because}, so the answer is {letters[right]}", f"{because}，所以选{letters[right]}"))
+        so = self.t(f"so the answer is {letters[right]}", f"所以选{letters[right]}")
+        self.note(because + self.t(", ", "，") + so if because else so)
         question = self._joined(question, self.t("Answer with the letter.", "请回答选项字母。"))
         choices = dict(zip(letters, options, strict=True))
         return Problem(question, context, letters[right], "choice", "", "", 0, self._solution(), choices)
@@ -259,6 +270,11 @@ def near_tie(value: Fraction, form: Form) -> bool:
     """Whether the value lies so near to a rounding boundary that the gold could hang on the way it was reached."""
     beyond: Fraction = value * form.factor * Fraction(10) ** form.decimals % 1
     return abs(beyond - Fraction(1, 2)) <= _NEAR_TIE
+
+
+def _ways(term: Term, via: Sequence[Term]) -> str:
+    """The term and its simpler forms, each once."""
+    return " = ".join(dict.fromkeys([str(term), *(str(way) for way in via)]))
 
 
 def _row(cells: Sequence[str]) -> str:

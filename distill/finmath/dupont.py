@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import NamedTuple
 
-from distill.finmath.arithmetic import Term, num
-from distill.finmath.draft import Cell, Draft, Problem, as_percent
+from distill.finmath.arithmetic import Term, num, percentage
+from distill.finmath.draft import Cell, Draft, Problem
 from distill.finmath.kinds import kind
 from distill.finmath.ratio import COMPANY_ACCOUNTS, Line, Ratio, head, ratio
 from distill.finmath.reporting import NET_PROFIT, REVENUE, TOTAL_ASSETS
@@ -22,7 +21,7 @@ def return_on_equity(d: Draft) -> Problem:
         Text("return on equity", "净资产收益率"),
         top=Line(NET_PROFIT),
         bottom=Line(Text("average equity", "平均净资产") if d.level == 1 else Text("equity", "净资产"), average=True),
-        easy=(10, 300, 10),
+        easy=(1, 30),
         usual=(200, 2_800) if d.level == 2 else (-900, 2_800),
         decoys=((TOTAL_ASSETS, 240), (REVENUE, 150), (Text("share capital", "股本"), 20)),
         definition=Text("Use the average of opening and closing equity.", "按年初、年末净资产的平均数计算。")
@@ -44,11 +43,10 @@ def equity_multiplier(d: Draft) -> Problem:
         Text("equity multiplier", "权益乘数"),
         top=Line(TOTAL_ASSETS),
         bottom=Line(EQUITY, parts=equity),
-        easy=(1_500, 9_000, 500),
+        easy=(2, 9),
         usual=(14_000, 62_000),
         decoys=((REVENUE, 150), (Text("short-term loans", "短期借款"), 60), (NET_PROFIT, 12)),
         form=multiple,
-        easy_decimals=1,
         stock=True,
         definition=Text("It is total assets divided by shareholders' equity.", "") if d.level > 1 else EMPTY,
     )
@@ -65,14 +63,14 @@ def dupont_roe(d: Draft) -> Problem:
         d.t("Equity multiplier", "权益乘数"),
     )
     if d.level == 1:
-        margin, leverage = d.rate(100, 1_200, 100), d.whole(2, 5)
-        turnover = num(Fraction(d.pick(5, 8, 10, 12, 15, 20), 10))
+        margin, turnover, leverage = percentage(d.whole(1, 12).value), d.whole(1, 2), d.whole(2, 5)
         question = d.t(
-            f"{who} has a net margin of {as_percent(margin)}, asset turnover of {turnover} and an equity multiplier of "
+            f"{who} has a net margin of {margin}, asset turnover of {turnover} and an equity multiplier of "
             f"{leverage}. What is its ROE by the DuPont formula?",
-            f"{who}净利率{as_percent(margin)}，总资产周转率{turnover}次，权益乘数{leverage}，按杜邦公式，净资产收益率是多少？",
+            f"{who}净利率{margin}，总资产周转率{turnover}次，权益乘数{leverage}，按杜邦公式，净资产收益率是多少？",
         )
-        return d.answer(question, "ROE", margin * turnover * leverage, percent(1))
+        via = percentage(margin.value * turnover.value * 100) * leverage
+        return d.answer(question, "ROE", margin * turnover * leverage, percent(0), via=[via])
     year, large = d.year(), BILLIONS if d.level == 3 else COMPANY_ACCOUNTS
     factor = large.over(COMPANY_ACCOUNTS, d.lang)
     columns = _statements(d, d.level - 1, factor)

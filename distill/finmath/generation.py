@@ -22,8 +22,11 @@ LEVELS = (1, 2, 3)
 # hash of its numbers, so no seed can put the same numbers into two splits.
 SPLITS = {"train": range(70), "validation": range(70, 80), "test": range(80, 100)}
 
-# Draws before a cell counts as exhausted: nine in ten fall outside the smallest split, and some repeat.
-_MOST_DRAWS = 2_000
+# Draws for numbers that the call has not used yet; then the same numbers may come back in another question (small
+# numbers are few at level 1). Nine in ten draws fall outside the smallest split, so these are many.
+_FRESH_DRAWS = 400
+# Draws before a kind counts as exhausted.
+_MOST_DRAWS = 4_000
 
 
 def generate(
@@ -38,11 +41,11 @@ def generate(
     """Yield `count` finance problems, as evenly over kinds, languages and levels as `count` allows.
 
     The same arguments give the same bytes on every machine, and a smaller `count` gives the head of a larger one.
-    No two problems of one call have the same numbers or the same question. Problems of different splits never have
-    the same numbers, whatever the seeds (see `split_of`); two seeds of one split may share a few at level 1, where
-    numbers are small. `kinds` are names from `KINDS`, None for all of them.
+    No question comes twice in one call, and no numbers do, until a kind has none left at level 1, where they are
+    small; `meta["doc"]` is then the same. Problems of different splits never have the same numbers, whatever the
+    seeds (see `split_of`). `kinds` are names from `KINDS`, None for all of them.
 
-    Raises `Refused` for an unknown kind, language, level or split, and when a kind has no further problem to give.
+    Raises `Refused` for an unknown kind, language, level or split, and when a kind has no further question to give.
     """
     chosen = list(KINDS) if kinds is None else list(kinds)
     _check("kind", chosen, list(KINDS))
@@ -84,8 +87,8 @@ def _one(index: int, seed: int, lang: Lang, level: int, kind: Kind, split: str, 
         problem = kind.make(draft)
         digest = hashlib.sha256(f"{kind.name}/{level}/{draft.figures}".encode()).hexdigest()[:16]
         doc = f"finmath/{kind.name}/{digest}"
-        # The same numbers under another name, or the same question over another table, count as a repeat.
-        if problem.sound and split_of(doc) == split and seen.isdisjoint((doc, problem.question)):
+        fresh = problem.question not in seen and (doc not in seen or attempt >= _FRESH_DRAWS)
+        if problem.sound and split_of(doc) == split and fresh:
             seen.update((doc, problem.question))
             return _question(f"finmath-{seed}-{index}-{digest[:6]}", doc, split, draft, kind, problem)
     raise Refused(

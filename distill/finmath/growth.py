@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from distill.finmath.arithmetic import num, total
-from distill.finmath.draft import Cell, Draft, Problem, as_percent
+from distill.finmath.arithmetic import num, percentage, total
+from distill.finmath.draft import Cell, Draft, Problem
 from distill.finmath.kinds import kind
-from distill.finmath.ratio import COMPANY_ACCOUNTS, ROUND, head
+from distill.finmath.mental import easy_share
+from distill.finmath.ratio import COMPANY_ACCOUNTS, head
 from distill.finmath.wording import BILLIONS, DECREASE, SHORT, Text, percent, points
 
 _SEGMENTS = (
@@ -21,14 +22,15 @@ def year_on_year(d: Draft) -> Problem:
     """This year over last, less one; declines are negative."""
     who, name, form = d.company(), d.t("Growth", "增长率"), percent(0 if d.level == 1 else 2).with_sign(DECREASE)
     if d.level == 1:
-        rate = d.whole(5, 100, 5) if d.pick(True, True, False) else d.whole(-50, -5, 5)
-        before = num(d.pick(*(amount for amount in ROUND if amount * rate.value % 100 == 0)))
-        now = num(before.value * (100 + rate.value) / 100)
+        change, before, via = easy_share(d, 1, 60)
+        fell = d.pick(True, False, False)
+        now = num(before.value - change.value if fell else before.value + change.value)
+        moved = -change if fell else change
         question = d.t(
             f"Revenue of {who} went from {d.money(before, SHORT)} to {d.money(now, SHORT)} in a year. What is the growth?",
             f"{who}营业收入由上年的{d.money(before, SHORT)}变为本年的{d.money(now, SHORT)}，同比增长率是多少？",
         )
-        return d.answer(question, name, (now - before) / before, form)
+        return d.answer(question, name, (now - before) / before, form, via=[moved / before, -via if fell else via])
     years = [year := d.year(), year - 1, year - 2][: d.level]
     unit = d.unit_of_money(COMPANY_ACCOUNTS)
     if d.level == 2:
@@ -79,14 +81,15 @@ def compound_growth_rate(d: Draft) -> Problem:
     """The n-th root of the growth over n years, less one."""
     who, name = d.company(), "CAGR"
     if d.level == 1:
-        start, rate = d.whole(100, 4_000, 100), d.whole(10, 100, 10)
+        start, rate = num(d.pick(100, 1000, 200, 300, 400, 500)), d.whole(10, 100, 10)
         end = num(start.value * (100 + rate.value) ** 2 / 10_000)
         question = d.t(
             f"Revenue of {who} grew from {d.money(start, SHORT)} to {d.money(end, SHORT)} in two years. What is the CAGR?",
             f"{who}营业收入两年内由{d.money(start, SHORT)}增至{d.money(end, SHORT)}，复合年均增长率是多少？",
         )
         ratio = d.step(d.t("Ratio", "倍数"), end / start)
-        return d.answer(question, name, ratio.root(2) - 1, percent(0))
+        root = num(1 + rate.value / 100)
+        return d.answer(question, name, ratio.root(2) - 1, percent(0), via=[root - 1])
     span = int(d.whole(3, 5).value)
     last = d.year()
     years = list(range(last - span, last + 1))
@@ -121,13 +124,12 @@ def share_shift(d: Draft) -> Problem:
     """The difference of two percentages, which is no percentage growth."""
     who, name = d.company(), d.t("Change", "变动")
     if d.level == 1:
-        before, now = d.rate(500, 4_000, 50), d.rate(500, 4_000, 50)
+        before, now = percentage(d.whole(5, 40).value), percentage(d.whole(5, 40).value)
         question = d.t(
-            f"The gross margin of {who} moved from {as_percent(before)} to {as_percent(now)}. "
-            "By how many percentage points did it change?",
-            f"{who}毛利率由{as_percent(before)}变为{as_percent(now)}，变动了多少个百分点？",
+            f"The gross margin of {who} moved from {before} to {now}. By how many percentage points did it change?",
+            f"{who}毛利率由{before}变为{now}，变动了多少个百分点？",
         )
-        return d.answer(question, name, now - before, points(1))
+        return d.answer(question, name, now - before, points(0), via=[now - before])
     years = [year := d.year(), year - 1, year - 2][: d.level]
     segments = _SEGMENTS[: d.level + 1]
     lines = [d.series(1_000, 20_000, len(years)) for _ in segments]

@@ -9,7 +9,8 @@ from fractions import Fraction
 from distill.finmath.arithmetic import Term, num, plain, total
 from distill.finmath.draft import Cell, Draft, Problem, as_percent, near_tie
 from distill.finmath.kinds import kind
-from distill.finmath.ratio import BANK_ROUND, COMPANY_ACCOUNTS, friendly, head
+from distill.finmath.mental import easy_share, easy_times
+from distill.finmath.ratio import COMPANY_ACCOUNTS, head
 from distill.finmath.wording import BILLIONS, MILLIONS, SHORT, Form, percent
 
 # Nearer than this to a limit, or to each other, two ratios could change places by rounding.
@@ -19,17 +20,18 @@ _CLEAR = Fraction(1, 1_000)
 @kind("judgement", "Capital requirement met?", "资本充足率是否达标")
 def capital_floor(d: Draft) -> Problem:
     """Whether a bank's capital reaches the minimum; at level 3 tier 1 alone against a minimum plus a buffer."""
-    who, floor, year = d.bank(), d.rate(800, 1_200, 50), d.year()
+    who, floor, year = d.bank(), d.rate(800, 1_200, 100 if d.level == 1 else 50), d.year()
     name = d.t("Capital ratio", "资本充足率")
     if d.level == 1:
-        capital, assets = friendly(d, 50, 160, 5, BANK_ROUND)
+        easy = easy_share(d, 4, 16)
+        capital, assets = easy.top, easy.bottom
         question = d.t(
             f"{who} has capital of {d.money(capital, SHORT)} and risk-weighted assets of {d.money(assets, SHORT)}. "
             f"Does its capital ratio meet the minimum of {as_percent(floor)}?",
             f"{who}资本净额{d.money(capital, SHORT)}，风险加权资产{d.money(assets, SHORT)}，"
             f"资本充足率是否达到{as_percent(floor)}的最低要求？",
         )
-        return _at_least(d, question, d.step(name, capital / assets), floor)
+        return _at_least(d, question, d.step(name, capital / assets, [easy.via], easy.percent), floor)
     large = BILLIONS if d.level == 3 else MILLIONS
     factor = large.over(MILLIONS, d.lang)
     assets = d.whole(60_000, 900_000, 100)
@@ -69,14 +71,14 @@ def debt_covenant(d: Draft) -> Problem:
     """Whether debt, from level 2 on net of cash, stays within a multiple of EBITDA."""
     who = d.company()
     if d.level == 1:
-        limit = num(d.whole(4, 9).value / 2)
-        debt, ebitda = friendly(d, 1_000, 6_000, 100)
+        limit = d.whole(2, 5)
+        debt, ebitda, via = easy_times(d, 1, 6)
         question = d.t(
             f"{who} has debt of {d.money(debt, SHORT)} and EBITDA of {d.money(ebitda, SHORT)}. "
             f"Is its debt within the covenant of {limit} times EBITDA?",
             f"{who}债务{d.money(debt, SHORT)}，EBITDA为{d.money(ebitda, SHORT)}，债务是否在约定的{limit}倍EBITDA以内？",
         )
-        return _at_most(d, question, d.step(d.t("Debt/EBITDA", "债务/EBITDA"), debt / ebitda), limit)
+        return _at_most(d, question, d.step(d.t("Debt/EBITDA", "债务/EBITDA"), debt / ebitda, [via]), limit)
     years = [year := d.year(), year - 1][: d.level - 1]
     ebits, charges = d.series(900, 5_000, len(years)), d.series(200, 1_800, len(years))
     size = int(ebits[0].value + charges[0].value)
@@ -112,16 +114,20 @@ def highest_margin(d: Draft) -> Problem:
     names = d.companies(d.level + 1)
     listed = d.t(", ".join(names[:-1]) + " or " + names[-1], "、".join(names[:-1]) + "和" + names[-1])
     if d.level == 1:
-        pairs = [friendly(d, 20, 400, 10) for _ in names]
+        pairs = [easy_share(d, 2, 40) for _ in names]
         facts = [
             d.t(
                 f"{name} earns {d.money(profit, SHORT)} on revenue of {d.money(revenue, SHORT)}",
                 f"{name}收入{d.money(revenue, SHORT)}、净利润{d.money(profit, SHORT)}",
             )
-            for name, (profit, revenue) in zip(names, pairs, strict=True)
+            for name, (profit, revenue, _) in zip(names, pairs, strict=True)
         ]
         question = d.t("; ".join(facts) + ". Which has the higher net margin?", "；".join(facts) + "。哪家净利率更高？")
-        return _highest(d, question, names, [profit / revenue for profit, revenue in pairs])
+        shares = [
+            d.step(name, pair.top / pair.bottom, [pair.via], pair.percent)
+            for name, pair in zip(names, pairs, strict=True)
+        ]
+        return _highest(d, question, names, shares)
     year = d.year()
     revenues = [d.whole(2_000, 60_000, 100) for _ in names]
     expenses = [num(revenue.value * d.whole(750, 980).value // 1_000) for revenue in revenues]
@@ -151,7 +157,8 @@ def highest_margin(d: Draft) -> Problem:
         f"{listed}中，{year}年净利率最高的是哪家？净利润为营业收入减成本费用合计。",
     )
     context = d.table(d.t(f"Companies compared, {year}", f"{year}年公司对比"), columns, rows)
-    return _highest(d, question, names, margins, context)
+    shares = [d.step(name, margin) for name, margin in zip(names, margins, strict=True)]
+    return _highest(d, question, names, shares, context)
 
 
 @kind("judgement", "Which return is right?", "选择正确的净资产收益率")
@@ -159,15 +166,15 @@ def pick_return(d: Draft) -> Problem:
     """ROE among the results of the usual mistakes: closing or opening equity, total assets, all the profit."""
     who, year = d.company(), d.year()
     if d.level == 1:
-        profit, equity = friendly(d, 20, 300, 10)
-        share = profit.value / equity.value
+        easy = easy_share(d, 2, 30)
+        profit, equity, share = easy.top, easy.bottom, easy.via.value
         question = d.t(
             f"{who} has net profit of {d.money(profit, SHORT)} and average equity of {d.money(equity, SHORT)}. "
             "What is its ROE?",
             f"{who}净利润{d.money(profit, SHORT)}，平均净资产{d.money(equity, SHORT)}，净资产收益率是多少？",
         )
-        mistakes = [share / 10, share * 2, share + Fraction(5, 100)]
-        return _among(d, question, profit / equity, mistakes, percent(1))
+        mistakes = [share / 2, share * 2, share + Fraction(5, 100)]
+        return _among(d, question, d.step("ROE", profit / equity, [easy.via], easy.percent), mistakes, percent(0))
     closing, opening = d.series(4_000, 40_000, 2, 100)
     profit = num(closing.value * d.whole(30, 240).value // 1_000)
     assets = num(closing.value * d.whole(18, 35).value // 10)
@@ -198,7 +205,7 @@ def pick_return(d: Draft) -> Problem:
         f"What was the ROE of {who} in {year} on {basis}?", f"按{basis}计算，{who}{year}年的净资产收益率是多少？"
     )
     context = d.table(title, head(d, [year, year - 1]), rows)
-    return _among(d, question, earned / average, mistakes, percent(2), context)
+    return _among(d, question, d.step("ROE", earned / average), mistakes, percent(2), context)
 
 
 def _at_least(d: Draft, question: str, ratio: Term, floor: Term, context: str = "") -> Problem:
@@ -213,8 +220,7 @@ def _at_most(d: Draft, question: str, ratio: Term, limit: Term, context: str = "
     return _clear(d.yes_no(question, kept, because, context), ratio.value, limit.value)
 
 
-def _highest(d: Draft, question: str, names: Sequence[str], margins: Sequence[Term], context: str = "") -> Problem:
-    shares = [d.step(name, margin) for name, margin in zip(names, margins, strict=True)]
+def _highest(d: Draft, question: str, names: Sequence[str], shares: Sequence[Term], context: str = "") -> Problem:
     order = sorted(range(len(names)), key=lambda index: shares[index].value, reverse=True)
     best, second = shares[order[0]], shares[order[1]]
     because = d.t(f"the highest is {best}", f"最高为{best}")
@@ -225,12 +231,11 @@ def _among(
     d: Draft, question: str, share: Term, mistakes: Sequence[Fraction], form: Form, context: str = ""
 ) -> Problem:
     """The right share among the wrong ones, in any order."""
-    result = d.step("ROE", share)
     values = d.shuffled(sorted({form.stated(value) for value in (share.value, *mistakes)}))
     options = [form.gold(value / form.factor, d.lang) for value in values]
     right = values.index(form.stated(share.value))
-    sign = "=" if result.value * form.factor == values[right] else "≈"
-    problem = d.choose(question, options, right, f"{result} {sign} {options[right]}", context)
+    because = "" if str(share) == options[right] else f"{share} ≈ {options[right]}"
+    problem = d.choose(question, options, right, because, context)
     return replace(problem, sound=len(values) == len(mistakes) + 1 and not near_tie(share.value, form))
 
 

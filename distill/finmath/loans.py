@@ -14,13 +14,14 @@ def simple_interest(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Interest", "利息")
     if d.level == 1:
-        principal, rate, years = d.whole(100, 3_000, 100), d.whole(2, 10), d.whole(2, 5)
+        principal, rate, years = d.whole(100, 1_000, 100), d.whole(2, 9), d.whole(2, 5)
+        yearly = num(principal.value * rate.value / 100)
         question = d.t(
             f"{who} borrows {d.money(principal)} at {rate}% simple interest for {years} years. "
             "How much interest is due?",
             f"{who}借款{d.money(principal)}，单利年利率{rate}%，期限{years}年，利息共多少？",
         )
-        return d.answer(question, name, principal * num(rate.value / 100) * years, money(0))
+        return d.answer(question, name, principal * rate / 100 * years, money(0), via=[yearly * years])
     rate = d.rate(250, 750, 5)
     if d.level == 2:
         principal, months = d.whole(50, 3_000, 10), d.whole(2, 23)
@@ -69,7 +70,7 @@ def compound_interest(d: Draft) -> Problem:
     """What a deposit grows to; at level 3 the interest alone, compounded quarterly."""
     who = d.company()
     if d.level == 1:
-        principal, rate = d.whole(100, 8_000, 100), d.whole(10, 50, 10)
+        principal, rate = num(d.pick(100, 1000, 10_000, 200, 300)), d.whole(10, 100, 10)
         question = d.t(
             f"{who} deposits {d.money(principal)} at {rate}% a year, compounded yearly. "
             "What is it worth after two years?",
@@ -106,7 +107,7 @@ def equal_principal(d: Draft) -> Problem:
     """A loan repaid in equal parts of principal plus interest on what is left."""
     who = d.company()
     if d.level == 1:
-        parts, part = num(d.pick(6, 12, 24, 36, 48, 60, 120, 240)), d.whole(100, 5_000, 100)
+        parts, part = num(d.pick(10, 12, 20, 24, 30, 50, 60)), d.whole(100, 1_200, 100)
         loan = num(parts.value * part.value)
         question = d.t(
             f"A loan of {d.money(loan)} to {who} is repaid in {parts} equal monthly parts of principal. "

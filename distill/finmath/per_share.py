@@ -5,11 +5,9 @@ from __future__ import annotations
 from distill.finmath.arithmetic import cents, num
 from distill.finmath.draft import Cell, Draft, Problem, as_percent
 from distill.finmath.kinds import kind
+from distill.finmath.mental import easy_share, easy_times
 from distill.finmath.ratio import COMPANY_ACCOUNTS, head
 from distill.finmath.wording import BILLIONS, SHORT, Text, basis_points, money, percent, points
-
-# Share counts that divide in the head, in millions or 亿.
-_COUNTS = (20, 40, 50, 60, 80, 100, 120, 150, 200, 250, 300, 400, 500)
 
 
 @kind("per_share", "Earnings per share", "每股收益")
@@ -17,14 +15,13 @@ def earnings_per_share(d: Draft) -> Problem:
     """Profit for ordinary shareholders over the average number of shares, weighted by months at level 3."""
     who, name, form = d.company(), d.t("EPS", "每股收益"), money(2)
     if d.level == 1:
-        count = num(d.pick(*_COUNTS))
-        profit = num(count.value * d.whole(1, 24).value / 2)
+        profit, count, via = easy_times(d, 1, 9)
         question = d.t(
             f"{who} has net profit of {d.money(profit, SHORT)} and {d.shares(count, SHORT)}. "
             "What are its earnings per share?",
             f"{who}净利润{d.money(profit, SHORT)}，总股本{d.shares(count, SHORT)}，每股收益是多少？",
         )
-        return d.answer(question, name, profit / count, form)
+        return d.answer(question, name, profit / count, form, via=[via])
     year, large = d.year(), d.level == 3
     dollars, shares = d.unit_of_money(COMPANY_ACCOUNTS), d.t("million shares", "万股")
     profit, preferred, opening = d.whole(4_000, 60_000, 100), d.whole(100, 900), d.whole(2_000, 20_000, 10)
@@ -62,14 +59,13 @@ def book_value_per_share(d: Draft) -> Problem:
     """Equity of ordinary shareholders over shares; preference capital and minorities are not theirs."""
     who, name, form = d.company(), d.t("Book value per share", "每股净资产"), money(2)
     if d.level == 1:
-        count = num(d.pick(*_COUNTS))
-        equity = num(count.value * d.whole(3, 40).value / 2)
+        equity, count, via = easy_times(d, 2, 12)
         question = d.t(
             f"{who} has shareholders' equity of {d.money(equity, SHORT)} and {d.shares(count, SHORT)}. "
             "What is its book value per share?",
             f"{who}股东权益{d.money(equity, SHORT)}，总股本{d.shares(count, SHORT)}，每股净资产是多少？",
         )
-        return d.answer(question, name, equity / count, form)
+        return d.answer(question, name, equity / count, form, via=[via])
     years = [year := d.year(), year - 1][: d.level - 1]
     unit, shares = d.unit_of_money(COMPANY_ACCOUNTS), d.t("million shares", "万股")
     factor = BILLIONS.over(COMPANY_ACCOUNTS, d.lang) if d.level == 3 else 1
@@ -108,14 +104,13 @@ def payout_ratio(d: Draft) -> Problem:
     """Dividends per share over earnings per share; at level 3 the change from the year before."""
     who, name = d.company(), d.t("Payout ratio", "股利支付率")
     if d.level == 1:
-        share, earned = d.whole(10, 90, 10), num(d.whole(1, 40).value / 2)
-        paid = num(earned.value * share.value / 100)
+        paid, earned, via = easy_share(d, 10, 90)
         question = d.t(
-            f"{who} earns {d.price(earned)} per share and pays a dividend of "
-            f"{d.price(paid)} per share. What is its payout ratio?",
-            f"{who}每股收益{d.price(earned)}，每股派息{d.price(paid)}，股利支付率是多少？",
+            f"{who} earns net profit of {d.money(earned, SHORT)} and pays dividends of {d.money(paid, SHORT)}. "
+            "What is its payout ratio?",
+            f"{who}净利润{d.money(earned, SHORT)}，现金分红{d.money(paid, SHORT)}，股利支付率是多少？",
         )
-        return d.answer(question, name, paid / earned, percent(0))
+        return d.answer(question, name, paid / earned, percent(0), via=[via])
     years = [year := d.year(), year - 1][: d.level - 1]
     unit, shares = d.unit_of_money(COMPANY_ACCOUNTS), d.t("million shares", "万股")
     profits = d.series(2_000, 20_000, len(years))
@@ -155,14 +150,13 @@ def dividend_yield(d: Draft) -> Problem:
     """Dividends of the year over the share price; at level 3 compared with a government bond in basis points."""
     who, name = d.company(), d.t("Dividend yield", "股息率")
     if d.level == 1:
-        share, price = d.whole(1, 10), d.whole(10, 400, 10)
-        paid = num(price.value * share.value / 100)
+        paid, price, via = easy_share(d, 1, 12)
         question = d.t(
-            f"Shares of {who} cost {d.money(price)} and pay a yearly dividend of {d.price(paid)} per share. "
+            f"Shares of {who} cost {d.money(price)} and pay a yearly dividend of {d.money(paid)} per share. "
             "What is the dividend yield?",
-            f"{who}股价{d.money(price)}，每股年度派息{d.price(paid)}，股息率是多少？",
+            f"{who}股价{d.money(price)}，每股年度派息{d.money(paid)}，股息率是多少？",
         )
-        return d.answer(question, name, paid / price, percent(0))
+        return d.answer(question, name, paid / price, percent(0), via=[via])
     interim, final, price = (num(d.whole(*span).value / 100) for span in ((10, 90), (30, 200), (2_500, 9_000)))
     bond = d.rate(150, 450)
     rows = [

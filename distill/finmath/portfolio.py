@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from distill.finmath.arithmetic import cents, num, total
+from distill.finmath.arithmetic import cents, num, percentage, total
 from distill.finmath.draft import Cell, Draft, Problem, as_percent
 from distill.finmath.kinds import kind
+from distill.finmath.mental import easy_share
 from distill.finmath.ratio import COMPANY_ACCOUNTS
 from distill.finmath.wording import BILLIONS, LOSS, Text, number, percent, points
 
@@ -22,13 +23,21 @@ def holding_return(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Return", "收益率")
     if d.level == 1:
-        bought, rate = d.whole(10, 400, 10), d.whole(-40, 80, 10)
-        sold = num(bought.value * (100 + rate.value) / 100)
+        gain, bought, via = easy_share(d, 1, 60)
+        fell = d.pick(True, False, False)
+        sold = num(bought.value - gain.value if fell else bought.value + gain.value)
+        moved = -gain if fell else gain
         question = d.t(
             f"A share of {who} is bought at {d.money(bought)} and sold at {d.money(sold)}. What is the return?",
             f"{who}股票买入价{d.money(bought)}，卖出价{d.money(sold)}，收益率是多少？",
         )
-        return d.answer(question, name, (sold - bought) / bought, percent(0).with_sign(LOSS))
+        return d.answer(
+            question,
+            name,
+            (sold - bought) / bought,
+            percent(0).with_sign(LOSS),
+            via=[moved / bought, -via if fell else via],
+        )
     bought = d.amount(10, 90, 2)
     sold = cents(bought.value * d.whole(60 if d.level == 3 else 101, 150).value / 100)
     paid = cents(bought.value * d.whole(10, 60).value / 1_000)
@@ -61,15 +70,16 @@ def portfolio_return(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Portfolio return", "组合收益率")
     if d.level == 1:
-        weight, first, second = d.rate(1_000, 9_000, 1_000), d.rate(100, 2_000, 100), d.rate(100, 2_000, 100)
-        rest = num(1 - weight.value)
+        shares = d.whole(10, 90, 10)
+        weight, rest = percentage(shares.value), percentage(100 - shares.value)
+        first, second = (percentage(d.pick(10, 20, 30, 40)) for _ in range(2))
         question = d.t(
-            f"The portfolio of {who} is {as_percent(weight)} shares and {as_percent(rest)} bonds. Shares return "
-            f"{as_percent(first)}, bonds {as_percent(second)}. What is the portfolio return?",
-            f"{who}组合中股票占{as_percent(weight)}、收益率{as_percent(first)}，"
-            f"债券占{as_percent(rest)}、收益率{as_percent(second)}，组合收益率是多少？",
+            f"The portfolio of {who} is {weight} shares and {rest} bonds. Shares return {first}, bonds {second}. "
+            "What is the portfolio return?",
+            f"{who}组合中股票占{weight}、收益率{first}，债券占{rest}、收益率{second}，组合收益率是多少？",
         )
-        return d.answer(question, name, weight * first + rest * second, percent(1))
+        parts = [percentage(part.value * 100) for part in (weight * first, rest * second)]
+        return d.answer(question, name, weight * first + rest * second, percent(0), via=[parts[0] + parts[1]])
     year, count = d.year(), d.level + 1
     returns = [d.rate(-800 if d.level == 3 else 50, 1_800) for _ in range(count)]
     # At level 3 one asset is stated in the larger unit.
@@ -119,15 +129,15 @@ def sharpe_ratio(d: Draft) -> Problem:
     who = d.company()
     name = d.t("Sharpe ratio", "夏普比率")
     if d.level == 1:
-        free, risk = d.whole(1, 5), num(d.pick(5, 10, 15, 20, 25, 30, 40))
-        sharpe = d.whole(2, 20, 2)
-        earned = num(free.value + risk.value * sharpe.value / 10)
+        free, risk, sharpe = d.whole(1, 5), d.whole(2, 10), d.whole(1, 3)
+        excess = num(risk.value * sharpe.value)
+        earned = num(free.value + excess.value)
         question = d.t(
             f"{who} Fund returns {earned}% with volatility of {risk}%. The risk-free rate is {free}%. "
             "What is its Sharpe ratio?",
             f"{who}基金收益率{earned}%，波动率{risk}%，无风险利率{free}%，夏普比率是多少？",
         )
-        return d.answer(question, name, (earned - free) / risk, number(1))
+        return d.answer(question, name, (earned - free) / risk, number(0), via=[excess / risk])
     funds = [name + d.t(" Fund", "基金") for name in d.companies(2 * d.level - 2)]
     last, free = d.year(), d.rate(100, 350)
     returns = [[d.rate(-600 if d.level == 3 else 200, 1_800) for _ in range(d.level)] for _ in funds]

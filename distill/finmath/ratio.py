@@ -12,12 +12,8 @@ from dataclasses import dataclass
 
 from distill.finmath.arithmetic import Term, num, total
 from distill.finmath.draft import Cell, Draft, Problem
-from distill.finmath.wording import BILLIONS, DECREASE, EMPTY, LOSS, MILLIONS, SHORT, Form, Scale, Text, percent, points
-
-# Amounts that divide in the head.
-ROUND = (20, 40, 50, 60, 80, 100, 120, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500, 2000)
-# A bank's books are an order of magnitude larger.
-BANK_ROUND = (*ROUND, 2500, 3000, 4000, 5000, 6000, 8000, 10_000, 12_000, 15_000, 20_000)
+from distill.finmath.mental import easy_share, easy_times
+from distill.finmath.wording import BILLIONS, DECREASE, EMPTY, LOSS, SHORT, Form, Scale, Text, percent, points
 
 # Statements of account come in millions in English, in 百万元 (banks) or 万元 (most companies) in Chinese.
 COMPANY_ACCOUNTS = Scale(Text("million", "万"), (6, 4))
@@ -44,7 +40,7 @@ class Line:
 class Ratio:
     """`top` divided by `bottom`.
 
-    `easy` is the range of level-1 results and its step, in per mille (1500 for 1.5 times); `usual` that of the other
+    `easy` is the range of level-1 results, in percent or in times; `usual` that of the other
     levels, in basis points; `size` the range of the bottom line. Each decoy is a row with its size in percent of
     the bottom line. `stock` says that both lines are balances at the year end,
     `large_top` that the top line, not the bottom, takes the larger unit at level 3.
@@ -53,12 +49,11 @@ class Ratio:
     name: Text
     top: Line
     bottom: Line
-    easy: tuple[int, int, int]
+    easy: tuple[int, int] | tuple[int, int, int]
     usual: tuple[int, int]
     decoys: tuple[Row, ...]
     size: tuple[int, int] = (2_000, 60_000)
     form: Callable[[int], Form] = percent
-    easy_decimals: int = 0
     stock: bool = False
     accounts: Scale = COMPANY_ACCOUNTS
     large_top: bool = False
@@ -74,22 +69,15 @@ def ratio(d: Draft, who: str, spec: Ratio) -> Problem:
     return _mixed_units(d, who, spec) if spec.bottom.average or d.pick(True, False) else _change(d, who, spec)
 
 
-def friendly(d: Draft, low: int, high: int, step: int = 1, amounts: Sequence[int] = ROUND) -> tuple[Term, Term]:
-    """Two whole numbers whose quotient is a round share between `low` and `high` per mille."""
-    share = int(d.whole(low, high, step).value)
-    bottom = d.pick(*(amount for amount in amounts if amount * share % 1000 == 0))
-    return num(bottom * share // 1000), num(bottom)
-
-
 def _in_a_sentence(d: Draft, who: str, spec: Ratio) -> Problem:
-    top, bottom = friendly(d, *spec.easy, BANK_ROUND if spec.accounts is MILLIONS else ROUND)
+    top, bottom, via = easy_share(d, *spec.easy) if spec.form is percent else easy_times(d, *spec.easy[:2])
     name, over, under = d.says(spec.name), d.says(spec.top.name), d.says(spec.bottom.name)
     amounts = d.money(bottom, SHORT), d.money(top, SHORT)
     question = d.t(
         f"{who} reports {under} of {amounts[0]} and {over} of {amounts[1]}. What is its {name}?",
         f"{who}{under}{amounts[0]}，{over}{amounts[1]}，{name}是多少？",
     )
-    return d.answer(question, sentence(name), top / bottom, spec.form(spec.easy_decimals))
+    return d.answer(question, sentence(name), top / bottom, spec.form(0), via=[via])
 
 
 def _in_a_table(d: Draft, who: str, spec: Ratio) -> Problem:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from distill.finmath.arithmetic import num
 from distill.finmath.draft import Cell, Draft, Problem
 from distill.finmath.kinds import kind
-from distill.finmath.ratio import COMPANY_ACCOUNTS, Line, Ratio, friendly, head, ratio
+from distill.finmath.mental import easy_times
+from distill.finmath.ratio import COMPANY_ACCOUNTS, Line, Ratio, head, ratio
 from distill.finmath.wording import (
     BILLIONS,
     EMPTY,
@@ -41,7 +42,7 @@ def net_margin(d: Draft) -> Problem:
             ),
         ),
         bottom=Line(REVENUE),
-        easy=(10, 400, 10),
+        easy=(1, 40),
         usual=(300, 2_500) if d.level == 2 else (-1_500, 2_500),
         decoys=((Text("dividends paid", "派发股利"), 2), (CAPEX, 6), (Text("inventories", "存货"), 12)),
     )
@@ -62,7 +63,7 @@ def gross_margin(d: Draft) -> Problem:
             ),
         ),
         bottom=Line(REVENUE),
-        easy=(100, 700, 10),
+        easy=(10, 70),
         usual=(1_500, 6_500),
         decoys=(
             (Text("selling expenses", "销售费用"), 6),
@@ -91,7 +92,7 @@ def current_ratio(d: Draft) -> Problem:
         Text("current ratio", "流动比率"),
         top=Line(Text("current assets", "流动资产"), parts=assets),
         bottom=Line(Text("current liabilities", "流动负债"), parts=debts),
-        easy=(500, 4_000, 100),
+        easy=(1, 6),
         usual=(6_000, 32_000),
         decoys=(
             (Text("long-term loans", "长期借款"), 50),
@@ -99,7 +100,6 @@ def current_ratio(d: Draft) -> Problem:
             (Text("property, plant and equipment", "固定资产"), 90),
         ),
         form=multiple,
-        easy_decimals=1,
         stock=True,
     )
     return ratio(d, d.company(), spec)
@@ -113,7 +113,7 @@ def debt_ratio(d: Draft) -> Problem:
         Text("debt-to-assets ratio", "资产负债率"),
         top=Line(Text("total liabilities", "负债总额"), parts=parts),
         bottom=Line(TOTAL_ASSETS),
-        easy=(100, 900, 10),
+        easy=(10, 90),
         usual=(2_000, 8_800),
         decoys=(
             (Text("current assets", "流动资产"), 40),
@@ -133,12 +133,11 @@ def inventory_turnover(d: Draft) -> Problem:
         Text("inventory turnover", "存货周转率"),
         top=Line(COST_OF_SALES),
         bottom=Line(Text("inventory", "存货") if d.level > 1 else Text("average inventory", "平均存货"), average=True),
-        easy=(2_000, 12_000, 500),
+        easy=(2, 12),
         usual=(20_000, 120_000),
         decoys=((REVENUE, 1_300), (Text("trade payables", "应付账款"), 60), (NET_PROFIT, 50)),
         size=(500, 9_000),
         form=turns,
-        easy_decimals=1,
         large_top=True,
         definition=Text(
             "Use cost of sales and the average of opening and closing inventory.",
@@ -152,19 +151,18 @@ def inventory_turnover(d: Draft) -> Problem:
 
 @kind("reporting", "Receivable days", "应收账款周转天数")
 def receivable_days(d: Draft) -> Problem:
-    """Average receivables over revenue, times the days of the year (360 at level 1, so that it divides)."""
+    """Average receivables over revenue, times the days of the year; at level 1 over daily revenue."""
     who, name = d.company(), d.t("Receivable days", "应收账款周转天数")
     form = number(0 if d.level == 1 else 1, Text("days", "天"))
     if d.level == 1:
-        days, revenue = d.whole(9, 180, 9), d.whole(100, 2_000, 100)
-        owed = num(days.value * revenue.value / 360)
+        tens, sold = d.whole(2, 12), d.whole(2, 12)
+        owed, via = num(tens.value * sold.value * 10), num(tens.value * sold.value) / sold * 10
         question = d.t(
-            f"{who} has receivables of {d.money(owed, SHORT)} and annual revenue of {d.money(revenue, SHORT)}. "
-            "What are its receivable days in a 360-day year?",
-            f"{who}应收账款{d.money(owed, SHORT)}，年营业收入{d.money(revenue, SHORT)}，"
-            "按360天计，应收账款周转天数是多少？",
+            f"{who} has receivables of {d.money(owed, SHORT)} and sells {d.money(sold, SHORT)} a day. "
+            "What are its receivable days?",
+            f"{who}应收账款{d.money(owed, SHORT)}，平均每天营业收入{d.money(sold, SHORT)}，应收账款周转天数是多少？",
         )
-        return d.answer(question, name, owed / revenue * 360, form)
+        return d.answer(question, name, owed / sold, form, via=[via])
     year, factor = d.year(), BILLIONS.over(COMPANY_ACCOUNTS, d.lang) if d.level == 3 else 1
     sales = d.whole(4_000, 60_000, 100)
     owed = num(sales.value * d.whole(8, 35).value / 100)
@@ -195,13 +193,13 @@ def interest_cover(d: Draft) -> Problem:
     """Earnings before interest and tax over interest expense; at level 3 the year before is asked."""
     who, name = d.company(), d.t("Interest cover", "利息保障倍数")
     if d.level == 1:
-        ebit, interest = friendly(d, 1_500, 12_000, 500)
+        ebit, interest, via = easy_times(d, 2, 12)
         question = d.t(
             f"{who} reports EBIT of {d.money(ebit, SHORT)} and interest expense of {d.money(interest, SHORT)}. "
             "What is its interest cover?",
             f"{who}息税前利润{d.money(ebit, SHORT)}，利息费用{d.money(interest, SHORT)}，利息保障倍数是多少？",
         )
-        return d.answer(question, name, ebit / interest, multiple(1))
+        return d.answer(question, name, ebit / interest, multiple(0), via=[via])
     years = [year := d.year(), year - 1][: d.level - 1]
     lowest = 300 if d.level == 2 else -2_000
     # Profits are drawn year by year, so that a loss may stand beside a profit.
@@ -232,7 +230,7 @@ def free_cash_flow(d: Draft) -> Problem:
     """Cash from operations less capital expenditure."""
     who, name = d.company(), d.t("Free cash flow", "自由现金流")
     if d.level == 1:
-        cash, spent = d.whole(200, 990, 10), d.whole(10, 190, 10)
+        cash, spent = d.whole(20, 60), d.whole(1, 19)
         question = d.t(
             f"{who} has operating cash flow of {d.money(cash, SHORT)} and capital expenditure of "
             f"{d.money(spent, SHORT)}. What is its free cash flow?",

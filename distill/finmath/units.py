@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from distill.finmath.arithmetic import cents, num, total
+from distill.finmath.arithmetic import cents, num, percentage, total
 from distill.finmath.draft import Cell, Draft, Problem, as_percent
 from distill.finmath.kinds import kind
 from distill.finmath.ratio import COMPANY_ACCOUNTS
@@ -31,7 +31,7 @@ def scale_change(d: Draft) -> Problem:
         large, small = d.pick(
             (BILLIONS, MILLIONS), (BILLIONS, COMPANY_ACCOUNTS), (MILLIONS, THOUSANDS), (THOUSANDS, ONES)
         )
-        amount, factor = d.amount(1, 99, 1), large.over(small, d.lang)
+        amount, factor = d.whole(1, 99), large.over(small, d.lang)
         down = d.pick(True, False)
         given, wanted = (large, small) if down else (small, large)
         stated = amount if down else num(amount.value * factor)
@@ -40,7 +40,7 @@ def scale_change(d: Draft) -> Problem:
             f"{d.money(stated, given)}等于多少{d.unit_of_money(wanted)}？",
         )
         converted = stated * factor if down else stated / factor
-        return d.answer(question, d.t("Amount", "金额"), converted, money(0 if down else 1, wanted))
+        return d.answer(question, d.t("Amount", "金额"), converted, money(0, wanted))
     who, year = d.company(), d.year()
     small, large = COMPANY_ACCOUNTS, BILLIONS
     factor = large.over(small, d.lang)
@@ -85,13 +85,13 @@ def rate_in_basis_points(d: Draft) -> Problem:
     """A difference between rates in basis points; at level 3 with moves in both directions."""
     who = d.bank()
     if d.level == 1:
-        before = d.rate(100, 600, 5)
-        after = num(before.value + d.rate(5, 200, 5).value)
+        before, rise = percentage(d.whole(1, 8).value), percentage(d.whole(5, 150, 5).value / 100)
+        after = percentage((before.value + rise.value) * 100)
         question = d.t(
-            f"The loan rate of {who} rises from {as_percent(before)} to {as_percent(after)}. How many basis points is that?",
-            f"{who}贷款利率由{as_percent(before)}升至{as_percent(after)}，上升了多少个基点？",
+            f"The loan rate of {who} rises from {before} to {after}. How many basis points is that?",
+            f"{who}贷款利率由{before}升至{after}，上升了多少个基点？",
         )
-        return d.answer(question, d.t("Rise", "升幅"), after - before, basis_points())
+        return d.answer(question, d.t("Rise", "升幅"), after - before, basis_points(), via=[rise])
     year, name = d.year(), d.t("Change", "变动")
     if d.level == 2:
         levels = [d.rate(250, 450, 5)]
@@ -140,7 +140,7 @@ def currency_conversion(d: Draft) -> Problem:
     """Dollars into yuan; several currencies at level 2, a gain or loss on exchange at level 3."""
     who = d.company()
     if d.level == 1:
-        dollars, rate = d.whole(10, 900, 10), num(d.whole(60, 80).value / 10)
+        rate, dollars = d.whole(6, 8), num(d.whole(2, 12).value * d.pick(10, 100, 1000))
         question = d.t(
             f"{who} has {d.digits(dollars)} dollars. At {rate} yuan to the dollar, how many yuan is that?",
             f"{who}有{dollars}美元，1美元兑{rate}元人民币，折合多少元人民币？",

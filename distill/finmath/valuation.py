@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from distill.finmath.arithmetic import cents, num
+from distill.finmath.arithmetic import cents, num, percentage
 from distill.finmath.draft import Cell, Draft, Problem, as_percent
 from distill.finmath.kinds import kind
+from distill.finmath.mental import easy_times
 from distill.finmath.ratio import COMPANY_ACCOUNTS, head
 from distill.finmath.wording import BILLIONS, SHORT, money, multiple, number
 
@@ -16,13 +17,12 @@ def price_earnings(d: Draft) -> Problem:
     """Price over earnings per share; at level 3 market capitalisation over profit of the ordinary shareholders."""
     who, name = d.company(), d.t("P/E", "市盈率")
     if d.level == 1:
-        earned, times = d.whole(2, 12), d.whole(5, 40)
-        price = num(earned.value * times.value)
+        price, earned, via = easy_times(d, 5, 20)
         question = d.t(
             f"Shares of {who} trade at {d.money(price)} and earn {d.money(earned)} per share. What is the P/E ratio?",
             f"{who}股价{d.money(price)}，每股收益{d.money(earned)}，市盈率是多少倍？",
         )
-        return d.answer(question, name, price / earned, multiple(0))
+        return d.answer(question, name, price / earned, multiple(0), via=[via])
     year, unit, dollar = d.year(), d.unit_of_money(COMPANY_ACCOUNTS), d.t("$", "元")
     columns = head(d, [year, year - 1], d.t("Unit", "单位"))
     profit, earlier = d.series(2_000, 20_000, 2)
@@ -71,14 +71,13 @@ def price_to_book(d: Draft) -> Problem:
     """Price over book value per share, or market capitalisation over equity without minorities."""
     who, name = d.company(), d.t("P/B", "市净率")
     if d.level == 1:
-        book, times = d.whole(2, 20), d.whole(5, 60)
-        price = num(book.value * times.value / 10)
+        price, book, via = easy_times(d, 1, 6)
         question = d.t(
-            f"Shares of {who} trade at {d.price(price)} with book value of {d.price(book)} per share. "
+            f"Shares of {who} trade at {d.money(price)} with book value of {d.money(book)} per share. "
             "What is the P/B ratio?",
-            f"{who}股价{d.price(price)}，每股净资产{d.price(book)}，市净率是多少倍？",
+            f"{who}股价{d.money(price)}，每股净资产{d.money(book)}，市净率是多少倍？",
         )
-        return d.answer(question, name, price / book, multiple(1))
+        return d.answer(question, name, price / book, multiple(0), via=[via])
     year, unit = d.year(), d.unit_of_money(COMPANY_ACCOUNTS)
     columns, title = head(d, [year], d.t("Unit", "单位")), d.t(f"{who}, year-end data", f"{who}年末数据")
     assets = d.whole(20_000, 90_000, 100)
@@ -122,14 +121,14 @@ def peg_ratio(d: Draft) -> Problem:
     """P/E over earnings growth in percent."""
     who = d.company()
     if d.level == 1:
-        growth, peg = num(d.pick(4, 5, 8, 10, 12, 15, 16, 20, 24, 25, 30, 35, 40, 50)), d.whole(5, 25)
-        times = num(growth.value * peg.value / 10)
+        growth, peg = d.whole(4, 25), d.whole(1, 4)
+        price = num(growth.value * peg.value)
         question = d.t(
-            f"{who} has a P/E ratio of {times} and expected earnings growth of {growth}% a year. "
+            f"{who} has a P/E ratio of {price} and expected earnings growth of {growth}% a year. "
             "What is its PEG ratio?",
-            f"{who}市盈率{times}倍，预期盈利年增长率{growth}%，PEG是多少？",
+            f"{who}市盈率{price}倍，预期盈利年增长率{growth}%，PEG是多少？",
         )
-        return d.answer(question, "PEG", times / growth, number(1))
+        return d.answer(question, "PEG", price / growth, number(0))
     year, dollar = d.year(), d.t("$", "元")
     earned = [d.amount(1, 5, 2)]
     while len(earned) < d.level:
@@ -156,7 +155,7 @@ def peg_ratio(d: Draft) -> Problem:
     ]
     columns = head(d, [year, year - 1], d.t("Unit", "单位"), *ahead)
     context = d.table(d.t(f"{who}, share data", f"{who}每股数据"), columns, rows)
-    times = d.step(d.t("P/E", "市盈率"), price / now)
+    multiplier = d.step(d.t("P/E", "市盈率"), price / now)
     growth = d.step(d.t("Growth in %", "增长率（%）"), (earned[0] - earned[1]) / earned[1] * 100)
     last = year + d.level - 2
     question = d.t(
@@ -165,7 +164,7 @@ def peg_ratio(d: Draft) -> Problem:
         f"{who}{year}年末的PEG是多少？以按{year}年每股收益计算的市盈率，"
         f"除以{last - 1}年至{last}年的每股收益增长率（%）计算。",
     )
-    return d.answer(question, "PEG", times / growth, number(2), context)
+    return d.answer(question, "PEG", multiplier / growth, number(2), context)
 
 
 @kind("valuation", "EV/EBITDA", "企业价值倍数")
@@ -174,14 +173,13 @@ def ev_to_ebitda(d: Draft) -> Problem:
     who = d.company()
     name = "EV/EBITDA"
     if d.level == 1:
-        ebitda = num(d.pick(20, 40, 50, 60, 80, 100, 120, 150, 200))
-        value = num(ebitda.value * d.whole(6, 40).value / 2)
+        value, ebitda, via = easy_times(d, 3, 12)
         question = d.t(
             f"{who} has an enterprise value of {d.money(value, SHORT)} and EBITDA of {d.money(ebitda, SHORT)}. "
             "What is its EV/EBITDA?",
             f"{who}企业价值{d.money(value, SHORT)}，EBITDA为{d.money(ebitda, SHORT)}，EV/EBITDA是多少倍？",
         )
-        return d.answer(question, name, value / ebitda, multiple(1))
+        return d.answer(question, name, value / ebitda, multiple(0), via=[via])
     year, unit = d.year(), d.unit_of_money(COMPANY_ACCOUNTS)
     factor = BILLIONS.over(COMPANY_ACCOUNTS, d.lang) if d.level == 3 else 1
     worth, ebit = num(d.whole(200, 900).value * 100 / factor), d.whole(1_500, 6_000)
@@ -223,18 +221,16 @@ def dividend_discount(d: Draft) -> Problem:
     """Gordon's growing perpetuity: next dividend over required return less growth."""
     who, name = d.company(), d.t("Value", "每股价值")
     if d.level == 1:
-        growth, gap = d.whole(1, 6), d.pick(2, 4, 5)
+        paid, growth, gap = d.whole(1, 9), d.whole(1, 6), d.pick(2, 4, 5, 10)
         required = num(growth.value + gap)
-        paid = num(d.whole(1, 30).value / 5)
         question = d.t(
-            f"{who} will pay a dividend of {d.price(paid)} next year, growing {growth}% a year. "
+            f"{who} will pay a dividend of {d.money(paid)} next year, growing {growth}% a year. "
             f"At a required return of {required}%, what is a share worth?",
-            f"{who}预计明年每股派息{d.price(paid)}，此后每年增长{growth}%，要求回报率{required}%，每股价值是多少？",
+            f"{who}预计明年每股派息{d.money(paid)}，此后每年增长{growth}%，要求回报率{required}%，每股价值是多少？",
         )
-        spread = d.step(
-            d.t("Return less growth", "回报率减增长率"), num(required.value / 100) - num(growth.value / 100)
-        )
-        return d.answer(question, name, paid / spread, money(2))
+        required, growth = percentage(required.value), percentage(growth.value)
+        spread = d.step(d.t("Return less growth", "回报率减增长率"), required - growth, result=percentage(gap))
+        return d.answer(question, name, paid / spread, money(2), via=[num(paid.value * 100) / gap])
     if d.level == 2:
         paid, growth = d.amount(1, 5, 2), d.rate(100, 500, 25)
         required = num(growth.value + d.rate(300, 700, 25).value)
