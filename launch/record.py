@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import subprocess
@@ -10,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict
+from rich.console import Console
 
-from distill.manifest import Run, is_current
+from distill.manifest import Run, describe, is_current
 from distill.stage import StageSettings
 from launch import stacks
 from launch.paths import STACKS
+
+_STARTED = "started.sha256"
+"""Holds the hash of the settings and inputs of the run that a folder's checkpoints belong to."""
 
 _WEIGHTS = ("*.safetensors", "adapter_config.json", "config.json", "tokenizer.json", "chat_template.jinja")
 
@@ -51,6 +57,25 @@ class EngineRun(StageSettings):
     def is_done(self) -> bool:
         """Whether this very run ended well and its results still stand."""
         return is_current(self.manifest_path(), self, self.inputs())
+
+    def begin(self) -> None:
+        """Make the folder ready: a checkpoint may be gone on from only if this very run made it.
+
+        What another run left, with other settings or inputs, is moved aside to `<out>.replaced-N`; nothing is deleted.
+        """
+        files = {str(path): describe(path)["sha256"] for path in self.inputs()}
+        mine = hashlib.sha256(json.dumps([self.identity(), files], sort_keys=True).encode()).hexdigest()
+        note = self.out / _STARTED
+        if self.out.is_dir() and any(self.out.iterdir()):
+            started = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+            if started != mine:
+                names = (self.out.with_name(f"{self.out.name}.replaced-{n}") for n in itertools.count(1))
+                aside = next(path for path in names if not path.exists())
+                self.out.rename(aside)
+                Console(stderr=True).print(f"what another run left in {self.out} is now in {aside}", highlight=False)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.manifest_path().unlink(missing_ok=True)
+        note.write_text(mine + "\n", encoding="utf-8")
 
     def finish(self, started: float, **more: Any) -> dict[str, Any]:
         """Write the manifest; the last thing that a run does."""

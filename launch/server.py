@@ -73,6 +73,8 @@ def serving(settings: ServeSettings) -> Iterator[Endpoint]:
     _need_free_port(settings, log)
     words, model_id = _command(settings)
     env = {"HF_HUB_OFFLINE": "1"} if Path(model_id).is_dir() else {}
+    if key := _key(settings):
+        env["VLLM_API_KEY"] = key  # by environment: an argument would show in the list of processes
     with engine.started(words, name="server", log=log, env=env) as process:
         base = f"http://{settings.host}:{settings.port}"
         deadline = time.monotonic() + settings.start_s

@@ -31,9 +31,10 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
     if run.is_done():
         return {"done": "already", "out": str(out)}
     check.templates_agree(check.Trained(model, str(asked["template"]), sets))
+    _need_space(out)
+    run.begin()
     given = {**asked, "model_name_or_path": model, "dataset_dir": str(registry.parent), "output_dir": str(out)}
-    # The folder is ours and may hold a log already; LLaMA-Factory would refuse it. Nothing is lost: weights that a
-    # finished run left were either current (see above) or made from other inputs.
+    # The folder is this run's and holds its log already; LLaMA-Factory would refuse it.
     given["overwrite_output_dir"] = True
     if latest := _latest_checkpoint(out):
         given.setdefault("resume_from_checkpoint", str(latest))
@@ -69,6 +70,9 @@ def grpo(
     run = EngineRun(recipe=identity, reads=[*sets, *weights(model)], out=out, stack="rl")
     if run.is_done() and not dry_run:
         return {"done": "already", "out": str(out)}
+    if not dry_run:
+        _need_space(out)
+        run.begin()
     resolved = _write_recipe(out, {**asked, "model_name_or_path": model, "output_dir": str(out)})
     words: list[str | Path] = [
         stacks.program("rl", "accelerate"),
@@ -102,6 +106,8 @@ def merge(name: str, overrides: list[str]) -> dict[str, Any]:
     run = EngineRun(recipe=asked, reads=[*weights(model), *weights(adapter)], out=out, stack="sft")
     if run.is_done():
         return {"done": "already", "out": str(out)}
+    _need_space(out)
+    run.begin()
     given = {**asked, "model_name_or_path": model, "adapter_name_or_path": adapter, "export_dir": str(out)}
     resolved = _write_recipe(out, given)
     started = time.time()
@@ -118,13 +124,16 @@ def _engine_env(model: str) -> dict[str, str]:
     return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "warning"} if Path(model).is_dir() else {}
 
 
-def _write_recipe(out: Path, given: dict[str, Any]) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(out).free
+def _need_space(out: Path) -> None:
+    free = shutil.disk_usage(next(path for path in (out, *out.parents) if path.exists())).free
     if free < _LEAST_FREE:
         raise Refused(
             f"{out} has {free / 2**30:.1f} GiB left; a run needs {_LEAST_FREE / 2**30:.0f} GiB to save itself"
         )
+
+
+def _write_recipe(out: Path, given: dict[str, Any]) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
     path = out / "recipe.yaml"
     path.write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path

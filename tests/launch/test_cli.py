@@ -17,7 +17,22 @@ from distill.finmath import generate
 from distill.records import write_records
 from launch.paths import KIT
 
-COMMANDS = "prepare distill screen export check sft grpo merge serve eval report run doctor explain".split()
+COMMANDS = [
+    "prepare",
+    "distill",
+    "screen",
+    "export",
+    "check",
+    "sft",
+    "grpo",
+    "merge",
+    "serve",
+    "eval",
+    "report",
+    "run",
+    "doctor",
+    "explain",
+]
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:
