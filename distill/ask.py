@@ -43,7 +43,9 @@ _TICK_S = 1.0
 class Settings(StageSettings):
     """`questions` -> `out`, a journal of traces, by `teachers`.
 
-    Errors are final, as answers are, until a run with `retry_errors` asks for them again.
+    Errors are final, as answers are, until a run with `retry_errors` asks for them again. A teacher is known by its
+    name: give another model, or other sampling, a name of its own, since what was answered under a name is not asked
+    again.
     """
 
     questions: Path
@@ -87,7 +89,7 @@ def run(settings: Settings) -> dict[str, Any]:
                 if plan.teacher.kind == "reference":
                     _copy_solutions(settings, plan, journal, bars)
             asyncio.run(_ask_all(settings, [plan for plan in plans if plan.teacher.kind == "endpoint"], journal, bars))
-        spent = {plan.teacher.name: plan.counts(journal) for plan in plans}
+        spent = {plan.teacher.name: plan.counts() for plan in plans}
     summary = {**counts, "teachers": spent}
     stage.done([settings.out], summary)
     return summary
@@ -95,48 +97,65 @@ def run(settings: Settings) -> dict[str, Any]:
 
 @dataclass
 class Plan:
-    """What one teacher has still to be asked: the places of the questions, not the questions."""
+    """What one teacher is to be asked, and how far that is done.
+
+    `offsets` are the places of the questions that are not finished, not the questions. `answered` and `errors` count
+    the requests that have ended, in this run or an earlier one; `requests` and the tokens are this run's alone.
+    """
 
     teacher: Teacher
     system: str
     offsets: array[int] = field(default_factory=lambda: array("Q"))
-    missing: int = 0
     wanted: int = 0
+    answered: int = 0
+    errors: int = 0
     without_solution: int = 0
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def unfinished(self, question: Question, journal: Journal) -> list[Request]:
-        """The requests of one question that have not ended."""
+    @property
+    def ended(self) -> int:
+        """The requests that need not be sent."""
+        return self.answered + self.errors
+
+    def requests_of(self, question: Question) -> list[Request]:
+        """The requests of one question, finished or not."""
         prompt = messages(question, self.system)
         digest = prompt_sha256(prompt)
         teacher = self.teacher.name
         return [
-            Request(request_id, question, sample, prompt, digest, teacher)
+            Request(trace_id(question.id, teacher, sample, digest), question, sample, prompt, digest, teacher)
             for sample in range(self.teacher.samples)
-            if (request_id := trace_id(question.id, teacher, sample, digest)) not in journal
         ]
+
+    def add(self, offset: int, question: Question, journal: Journal) -> None:
+        """Take a question into the plan."""
+        missing = False
+        for request in self.requests_of(question):
+            self.wanted += 1
+            if request.id not in journal:
+                missing = True
+            elif journal.is_error(request.id):
+                self.errors += 1
+            else:
+                self.answered += 1
+        if missing:
+            self.offsets.append(offset)
 
     def pending(self, questions: Path, journal: Journal) -> Iterator[Request]:
         """The requests to send, in the order of the questions."""
         with questions.open("rb") as file:
             for offset in self.offsets:
                 file.seek(offset)
-                yield from self.unfinished(Question.model_validate_json(file.readline()), journal)
+                for request in self.requests_of(Question.model_validate_json(file.readline())):
+                    if request.id not in journal:
+                        yield request
 
-    def counts(self, journal: Journal) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
         """What was wanted, what there is now, and what this run paid."""
-        name = self.teacher.name
-        return {
-            "wanted": self.wanted,
-            "answered": journal.answered[name],
-            "errors": journal.failed[name],
-            "without_solution": self.without_solution,
-            "requests": self.requests,
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-        }
+        names = ("wanted", "answered", "errors", "without_solution", "requests", "prompt_tokens", "completion_tokens")
+        return {name: getattr(self, name) for name in names}
 
 
 class Request(NamedTuple):
@@ -180,21 +199,19 @@ def _plan(settings: Settings, journal: Journal) -> tuple[list[Plan], int, Counte
             if plan.teacher.kind == "reference" and not question.meta.get("solution"):
                 plan.without_solution += 1
                 continue
-            plan.wanted += plan.teacher.samples
-            if missing := len(plan.unfinished(question, journal)):
-                plan.offsets.append(offset)
-                plan.missing += missing
+            plan.add(offset, question, journal)
     return plans, count, bad
 
 
 def _copy_solutions(settings: Settings, plan: Plan, journal: Journal, bars: Progress) -> None:
     """The teacher "reference": the worked solution and the gold, without any request."""
-    bar = bars.add_task(plan.teacher.name, total=plan.wanted, completed=plan.wanted - plan.missing, note="")
+    bar = bars.add_task(plan.teacher.name, total=plan.wanted, completed=plan.ended, note="")
     for request in plan.pending(settings.questions, journal):
         solution, gold = str(request.question.meta["solution"]), request.question.gold
         journal.append(request.trace(Reply(solution, gold, completion(solution, gold), "stop", Usage())))
         plan.requests += 1
-    bars.update(bar, completed=plan.wanted)
+        plan.answered += 1
+    bars.update(bar, completed=plan.ended)
 
 
 async def _ask_all(settings: Settings, plans: list[Plan], journal: Journal, bars: Progress) -> None:
@@ -214,38 +231,44 @@ async def _ask_all(settings: Settings, plans: list[Plan], journal: Journal, bars
                     _, running = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
                     stop.set()
                     if running:
+                        _say_waiting(bars)
                         await asyncio.wait(running)
             finally:
                 for task in (ticker, *workers):
                     task.cancel()
                 await asyncio.gather(ticker, *workers, return_exceptions=True)
+                if interrupted:
+                    raise KeyboardInterrupt
         for worker in workers:
             worker.result()
-        if interrupted:
-            raise KeyboardInterrupt
         for each in asking:
             each.finish()
 
 
+def _say_waiting(bars: Progress) -> None:
+    bars.console.print("Stopping: waiting for the answers that are on their way. Ctrl-C drops them.")
+
+
 @contextlib.contextmanager
-def _gentle_interrupt(stop: Stop, bars: Progress) -> Iterator[list[int]]:
+def _gentle_interrupt(stop: Stop, bars: Progress) -> Iterator[list[bool]]:
     """The first Ctrl-C starts nothing more and waits for the answers that are paid; the second drops them."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    times: list[int] = []
+    presses: list[bool] = []
 
     def pressed() -> None:
-        times.append(1)
-        stop.set()
-        if len(times) > 1 and task is not None:
+        presses.append(True)
+        if stop and task is not None:
             task.cancel()
-        bars.console.print("Waiting for the answers that are on their way; Ctrl-C again drops them.")
+        else:
+            stop.set()
+            _say_waiting(bars)
 
     if threading.current_thread() is not threading.main_thread():
-        yield times
+        yield presses
         return
     loop.add_signal_handler(signal.SIGINT, pressed)
     try:
-        yield times
+        yield presses
     finally:
         loop.remove_signal_handler(signal.SIGINT)
 
@@ -259,14 +282,14 @@ async def _tick(asking: list[Asking], journal: Journal, bars: Progress) -> None:
     while not ended:
         for plan, bar in lines:
             rate = plan.completion_tokens / max(loop.time() - started, _TICK_S)
-            bars.update(bar, completed=plan.wanted - plan.missing + plan.requests, note=f"{rate:,.0f} tokens/s")
+            bars.update(bar, completed=plan.ended, note=f"{rate:,.0f} tokens/s")
         try:
             await asyncio.sleep(_TICK_S)
             await asyncio.to_thread(journal.sync)
         except asyncio.CancelledError:
             ended = True
     for plan, bar in lines:
-        bars.update(bar, completed=plan.wanted - plan.missing + plan.requests)
+        bars.update(bar, completed=plan.ended)
 
 
 class Asking:
@@ -274,11 +297,10 @@ class Asking:
 
     def __init__(self, plan: Plan, endpoint: Endpoint, questions: Path, journal: Journal) -> None:
         self.plan = plan
-        self.workers = min(plan.teacher.concurrency, plan.missing)
+        self.workers = min(plan.teacher.concurrency, plan.wanted - plan.ended)
         self._endpoint = endpoint
         self._journal = journal
         self._pending = plan.pending(questions, journal)
-        self._ever_answered = journal.answered[plan.teacher.name] > 0
         self._held_back: list[tuple[Trace, Failure]] = []
         self._in_a_row = 0
 
@@ -303,20 +325,20 @@ class Asking:
         self.plan.prompt_tokens += outcome.usage.prompt_tokens or 0
         self.plan.completion_tokens += outcome.usage.completion_tokens or 0
         self._in_a_row = 0
-        self._ever_answered = True
         for held, _ in self._held_back:
-            self._journal.append(held)
+            self._journal_error(held)
         self._held_back.clear()
         self._journal.append(request.trace(outcome, latency_s))
+        self.plan.answered += 1
 
     def _failed(self, trace: Trace, failure: Failure) -> None:
-        if not self._ever_answered:
+        if not self.plan.answered:
             # It may be the endpoint and not the questions: their errors are not final before it has answered once.
             self._held_back.append((trace, failure))
             if len(self._held_back) >= _FAILURES_BEFORE_ANY_ANSWER:
                 self._refuse_endpoint()
             return
-        self._journal.append(trace)
+        self._journal_error(trace)
         if failure.blame == "request":
             return
         self._in_a_row += 1
@@ -326,6 +348,10 @@ class Asking:
                 f"{failure.reason!r}; run the same command again when {self._endpoint.url} works, with "
                 "retry_errors: true for the questions that failed"
             )
+
+    def _journal_error(self, trace: Trace) -> None:
+        self._journal.append(trace)
+        self.plan.errors += 1
 
     def _refuse_endpoint(self) -> None:
         reason, times = Counter(failure.reason for _, failure in self._held_back).most_common(1)[0]

@@ -44,10 +44,6 @@ class Entry(NamedTuple):
     def slot(self) -> str:
         return self.id.rpartition("|")[0]
 
-    @property
-    def teacher(self) -> str:
-        return self.id.rsplit("|", 3)[1]
-
 
 def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None) -> Iterator[Entry]:
     """Yield an entry for each line of a journal, in the order in which the requests ended.
@@ -62,7 +58,8 @@ def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None)
             continue
         trace = read_record(line, Trace, path, number, skip_bad, bad)
         if trace is not None:
-            yield Entry(offset, trace.id, trace.error is None)
+            request = trace_id(trace.question_id, trace.teacher, trace.sample, trace.prompt_sha256)
+            yield Entry(offset, request, trace.error is None)
 
 
 def traces_at(path: Path, offsets: Iterable[int]) -> Iterator[Trace]:
@@ -88,9 +85,8 @@ class Journal:
     def __init__(self, path: Path, retry_errors: bool = False, skip_bad: bool = False) -> None:
         self.path = path
         self.bad: Counter[str] = Counter()
-        self.answered: Counter[str] = Counter()
-        self.failed: Counter[str] = Counter()
         self._finished: set[int] = set()
+        self._errors: set[int] = set()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = _open_locked(path)
         try:
@@ -98,7 +94,7 @@ class Journal:
             if retry_errors:
                 self._drop_errors(skip_bad)
             for entry in entries(path, skip_bad, self.bad):
-                self._note(entry.id, entry.teacher, entry.answered)
+                self._note(entry.id, entry.answered)
         except BaseException:
             os.close(self._fd)
             raise
@@ -106,6 +102,10 @@ class Journal:
 
     def __contains__(self, request_id: str) -> bool:
         return hash(request_id) in self._finished
+
+    def is_error(self, request_id: str) -> bool:
+        """Whether a request has ended without an answer."""
+        return hash(request_id) in self._errors
 
     def append(self, trace: Trace) -> None:
         """Write one finished request. After a failed write nothing of the line is left."""
@@ -119,7 +119,7 @@ class Journal:
                 os.ftruncate(self._fd, self._end)
                 raise
         self._end += len(line)
-        self._note(trace.id, trace.teacher, trace.error is None)
+        self._note(trace.id, trace.error is None)
 
     def sync(self) -> None:
         """Put on the disk what was appended; blocks, so an event loop calls it in a thread."""
@@ -137,9 +137,10 @@ class Journal:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _note(self, request_id: str, teacher: str, answered: bool) -> None:
+    def _note(self, request_id: str, answered: bool) -> None:
         self._finished.add(hash(request_id))
-        (self.answered if answered else self.failed)[teacher] += 1
+        if not answered:
+            self._errors.add(hash(request_id))
 
     def _drop_errors(self, skip_bad: bool) -> None:
         """Leave the answers only, so that a request never has two lines."""
@@ -150,8 +151,8 @@ class Journal:
                 new.write(old.readline())
             new.flush()
             os.fsync(new.fileno())
-        os.close(self._fd)
-        self._fd = _open_locked(self.path)
+        old_fd, self._fd = self._fd, _open_locked(self.path)
+        os.close(old_fd)
 
 
 def _open_locked(path: Path) -> int:

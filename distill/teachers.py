@@ -38,10 +38,12 @@ _LONGEST_RETRY_AFTER_S = 900.0
 _MOST_RATE_LIMITS = 40
 # Opening a connection takes milliseconds; half a minute covers a distant proxy.
 _CONNECT_S = 30.0
+# A time-out is paid with patience, not with tokens alone: an endpoint that has never answered gets two, not all attempts.
+_ATTEMPTS_BEFORE_ANY_ANSWER = 2
 # These concern the endpoint, its key or the model, so every other request would end the same way.
 _FATAL = frozenset({301, 302, 303, 307, 308, 401, 402, 403, 404, 405})
 # These concern one request (too long, a parameter, its content): asking the same again gives the same.
-_NEVER_AGAIN = frozenset({400, 406, 409, 410, 411, 413, 414, 415, 422, 451})
+_NEVER_AGAIN = frozenset({400, 406, 410, 411, 413, 414, 415, 422, 451})
 
 
 class Teacher(BaseModel):
@@ -96,10 +98,8 @@ class Teacher(BaseModel):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Teacher:
-        endpoint_keys = {"serve", "base_url", "model", "api_key_env", "temperature", "top_p", "max_tokens"}
         if self.kind == "reference":
-            idle = sorted(endpoint_keys & self.model_fields_set) + ["samples"] * (self.samples > 1)
-            if idle:
+            if idle := sorted(self.model_fields_set - {"name", "kind", "system_prompt", "limit"}):
                 raise ValueError(f"teacher {self.name!r} is of kind reference and asks nobody; take out {idle[0]!r}")
         elif self.serve is None and not (self.base_url and self.model):
             raise ValueError(f"teacher {self.name!r} needs base_url and model, or serve")
@@ -117,8 +117,8 @@ class Teacher(BaseModel):
 class Failure:
     """Why a request gave no answer. `reason` holds no content; `detail` is the endpoint's own words, if harmless.
 
-    `again`: whether asking once more may help. `after_s`: how long the endpoint asks to wait. `limited`: it was a 429.
-    `blame`: whether the request or the endpoint is at fault.
+    `again`: whether asking once more may help. `after_s`: how long the endpoint asks to wait. `limited`: it was a 429;
+    `hung`: a time-out. `blame`: whether the request or the endpoint is at fault.
     """
 
     reason: str
@@ -126,6 +126,7 @@ class Failure:
     again: bool = True
     after_s: float = 0.0
     limited: bool = False
+    hung: bool = False
     blame: Literal["request", "endpoint"] = "endpoint"
 
 
@@ -147,7 +148,7 @@ class Endpoint:
         self._key = _key(teacher)
         self._stop = stop
         self._throttle = Throttle(teacher.concurrency, stop)
-        self._reached = False
+        self._reached = self._answered = False
         self._settings = {
             "model": teacher.model,
             **{
@@ -190,6 +191,7 @@ class Endpoint:
                 outcome = await self._attempt(body)
                 latency = loop.time() - started
                 if isinstance(outcome, Reply):
+                    self._answered = True
                     self._throttle.went_well()
                     return outcome, latency
                 if outcome.limited:
@@ -197,11 +199,16 @@ class Endpoint:
                     self._throttle.limited(outcome.after_s or _wait(rate_limits), started)
                 else:
                     failures += 1
-            if not outcome.again or failures >= self.teacher.attempts or rate_limits >= _MOST_RATE_LIMITS:
+            if not outcome.again or failures >= self._attempts(outcome) or rate_limits >= _MOST_RATE_LIMITS:
                 return outcome, latency
             log.debug("teacher %s: %s, asking again", self.teacher.name, outcome.reason)
             if not outcome.limited:
                 await self._stop.sleep(max(outcome.after_s, _wait(failures)))
+
+    def _attempts(self, outcome: Failure) -> int:
+        if outcome.hung and not self._answered:
+            return min(self.teacher.attempts, _ATTEMPTS_BEFORE_ANY_ANSWER)
+        return self.teacher.attempts
 
     async def _attempt(self, body: bytes) -> Reply | Failure:
         try:
@@ -213,19 +220,24 @@ class Endpoint:
                 return self._turned_down(response, payload, body)
         except Unusable as reason:
             return Failure(str(reason))
-        except TimeoutError:
-            return Failure(f"no answer within {self.teacher.timeout_s:g} s")
+        except aiohttp.ClientSSLError:
+            return self._no_connection("its certificate is not accepted")
         except aiohttp.ClientConnectorError as error:
-            if not self._reached:
-                number = error.os_error.errno
-                why = os.strerror(number).lower() if number and number > 0 else "no such host"
-                raise Refused(
-                    f"teacher {self.teacher.name!r}: nothing answers at {self.url} ({why}); "
-                    "start the server or mend base_url"
-                ) from None
-            return Failure("cannot connect")
+            number = error.os_error.errno
+            return self._no_connection(os.strerror(number).lower() if number and number > 0 else "no such host")
+        except aiohttp.ConnectionTimeoutError:
+            return self._no_connection(f"no connection within {_CONNECT_S:g} s")
+        except TimeoutError:
+            return Failure(f"no answer within {self.teacher.timeout_s:g} s", hung=True)
         except (aiohttp.ClientError, OSError):
             return Failure("connection cut")
+
+    def _no_connection(self, why: str) -> Failure:
+        if self._reached:
+            return Failure("cannot connect")
+        raise Refused(
+            f"teacher {self.teacher.name!r}: nothing answers at {self.url} ({why}); start the server or mend base_url"
+        )
 
     def _turned_down(self, response: aiohttp.ClientResponse, payload: bytes, body: bytes) -> Failure:
         status = response.status

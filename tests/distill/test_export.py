@@ -40,7 +40,7 @@ def made_trace(question: Question, teacher: str, sample: int, text: str, **more:
         teacher=teacher,
         sample=sample,
         prompt_sha256=digest,
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
 
 
