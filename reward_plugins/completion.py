@@ -19,6 +19,10 @@ _MOST_TAGS = 4096  # a completion has four; what follows this many is text
 _TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE)
 
 
+# A stop string or the length limit may cut the end tag itself.
+_HALF_TAG = re.compile(r"</?(?:a(?:n(?:s(?:w(?:er?)?)?)?)?)?$", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Completion:
     """A completion taken apart.
@@ -132,7 +136,7 @@ def parse(response: str) -> Completion:
             outside.append(tail)
         else:
             unclosed = True
-            blocks.append("".join(final[block_start:]))
+            blocks.append(_HALF_TAG.sub("", "".join(final[block_start:])))
     return Completion(
         text=response,
         reasoning="".join(reasoning),

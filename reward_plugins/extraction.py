@@ -56,8 +56,8 @@ def final_answers(completion: Completion) -> Extraction:
     too, so that the two conflict.
     """
     blocks = [block for block in completion.blocks if block.strip()]
-    if completion.unclosed and blocks and ("\n" in blocks[-1].strip() or len(blocks[-1]) > 200):
-        blocks.pop()  # cut off within its working
+    if completion.unclosed and blocks and _cut_within_working(blocks[-1]):
+        blocks.pop()
     if blocks:
         answers: list[str] = []
         for block in blocks:
@@ -75,6 +75,13 @@ def final_answers(completion: Completion) -> Extraction:
     if text and len(text) <= 60 and "\n" not in text and not completion.cut_off:
         return Extraction((text,), "text")
     return Extraction((), "")
+
+
+def _cut_within_working(block: str) -> bool:
+    """Whether a block without an end tag stops before it says an answer; a stop string may have taken the tag."""
+    if "\n" not in block.strip() and len(block) <= 200:
+        return False
+    return not boxes(block) and not announced(block)
 
 
 def boxes(text: str) -> list[str]:
