@@ -98,7 +98,7 @@ def run_one(settings: EvalSettings, model: ModelSpec, api_url: str = "", model_i
         label = run.test_set.label
         state = run.state()
         if state == "done":
-            results[label] = _read(run.folder / RESULT)
+            results[label] = _in_order(settings, run.folder / RESULT)
             continue
         try:
             results[label] = _evaluate(settings, run, api_url or model.api_url or "", model_id, state)
@@ -171,7 +171,7 @@ def _result(
         "schema": 1,
         "model": run.model.name,
         "set": run.test_set.label,
-        "order": {"models": [m.name for m in settings.models], "sets": [s.label for s in settings.sets]},
+        "order": _order(settings),
         # Rows that failed may succeed next time; those in the reviews are settled.
         "complete": not failed,
         "counts": counts,
@@ -192,6 +192,20 @@ def _result(
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
     }
+
+
+def _order(settings: EvalSettings) -> dict[str, list[str]]:
+    """How the recipe orders its models and sets, for the report."""
+    return {"models": [model.name for model in settings.models], "sets": [each.label for each in settings.sets]}
+
+
+def _in_order(settings: EvalSettings, file: Path) -> dict[str, Any]:
+    """A finished result; its place in the recipe is brought up to date."""
+    result = _read(file)
+    if result["order"] != _order(settings):
+        result["order"] = _order(settings)
+        _write(file, result)
+    return result
 
 
 def _failed(run: _Run, asked: list[ExportedRow], reviewed: set[int]) -> list[dict[str, Any]]:
