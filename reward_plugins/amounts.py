@@ -139,7 +139,9 @@ def _executed_gold(stated: Quantity, executed: Decimal | None, answer: Quantity 
             size = scale.size
             fields = (fine,) if alone else (fine, coarse)
             scaled = tuple(Target(each.value * size, each.place * size, each.source) for each in fields)
-            return NumericGold(scaled, scale, (size,), scale is NONE, "the number as executed")
+            return NumericGold(
+                scaled, scale, (size,), not scale.scaled and wanted.unit is None, "the number as executed"
+            )
         if not points and _coherent(written, executed * 100):
             coarse = Target(written.value * _HUNDREDTH, written.place * _HUNDREDTH, "answer")
             return _ratio((fine, coarse), True, "exe_ans is a ratio and the answer its percentage without a sign")
@@ -251,9 +253,11 @@ def compare(claim: Claim, gold: NumericGold, wanted: Asked, japanese: bool = Fal
     candidates, why = _amounts(quantity, gold, wanted)
     if not candidates:
         return "wrong", why
-    reason = ""
-    for factor in candidates:
-        agrees, reason = same(quantity.value * factor * sign, quantity.place * factor, gold.targets, gold.unit.size)
+    outcomes = [
+        same(quantity.value * factor * sign, quantity.place * factor, gold.targets, gold.unit.size)
+        for factor in candidates
+    ]
+    for agrees, reason in outcomes:
         if agrees:
             return "correct", reason
     if any(same(-quantity.value * factor * sign, quantity.place * factor, gold.targets)[0] for factor in candidates):
@@ -261,7 +265,7 @@ def compare(claim: Claim, gold: NumericGold, wanted: Asked, japanese: bool = Fal
     scaled = gold.open_scale and quantity.unit.scaled and quantity.unit.kind in ("", "money", "count")
     if scaled and same(quantity.value * sign, quantity.place, gold.targets)[0]:
         return "undecided", "the digits agree, and nothing says which scale the gold is in"
-    return "wrong", reason
+    return "wrong", outcomes[0][1]
 
 
 def _sign(claim: Claim, gold: Decimal, wanted: Asked, japanese: bool) -> int:

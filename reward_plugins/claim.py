@@ -85,11 +85,11 @@ class Claims:
     problem: str = ""
 
 
-def claims(text: str, wanted: Asked, question: str = "", years: bool = False) -> Claims:
+def claims(text: str, wanted: Asked, question: str = "", years: bool = False, times: bool = False) -> Claims:
     """The number that the (plain) text states.
 
     `question` helps to tell context from claim: a figure that the question mentions is no second candidate. `years`:
-    calendar years are what is asked for, so they are kept.
+    calendar years are what is asked for, so they are kept; `times`: a length of time is, else one is context.
     """
     quantities = scan(text)
     if quantities is None:
@@ -103,6 +103,8 @@ def claims(text: str, wanted: Asked, question: str = "", years: bool = False) ->
         return Claims((), problem)
     if explained := _EXPLAINED.search(text, quantities[0].end):
         quantities = [quantity for quantity in quantities if quantity.start < explained.start()]
+    if not times and any(quantity.unit.kind != "time" for quantity in quantities):
+        quantities = [quantity for quantity in quantities if quantity.unit.kind != "time" or quantity.year_like]
     kept = _without_context(text, quantities, begin, question, years)
     hedge = _HEDGE.search(_ALLOWED_HEDGE.sub(" ", text[begin:]))
     if hedge and not (hedge.group() in ("or", "vs", "rather") and len(kept) > 1 and _consistent(kept)):

@@ -126,7 +126,8 @@ def _status(name: str) -> Status:
 
 def _judge_number(text: str, expected: Expectation) -> tuple[str, str]:
     assert expected.number is not None
-    stated = claims(_last_line(text), expected.wanted, expected.question, expected.year)
+    timed = expected.number.unit.kind == "time"
+    stated = claims(_last_line(text), expected.wanted, expected.question, expected.year, timed)
     if stated.problem:
         return "wrong", stated.problem
     if expected.year:

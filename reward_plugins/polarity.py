@@ -9,6 +9,7 @@ _GOLD_NO = frozenset(
     ["no", "false", "否", "错", "错误", "いいえ", "0.0", "n", "f", "×", "不是", "不对", "不正确", "不属实", "不合规"]
 )
 
+_MARKS = {"√": True, "✓": True, "✔": True, "×": False, "✗": False, "✘": False}
 _LEAD = re.compile(
     r"^(?:(?:我的?|我们的?|最终|本题)?(?:答案|回答|判断|结论|结果|选择|认为)(?:结果)?(?:应该?)?(?:是|为)?|(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?|"
     r"so|therefore|thus|hence)?[\s:：,，“”\"'\[(【]*",
@@ -56,6 +57,8 @@ def polarity(text: str, digits: bool = False) -> bool | None:
     bare = text.strip().strip(" .。!！\"'“”*()（）[]【】{}")
     if digits and bare in ("1", "1.0", "0", "0.0"):
         return bare[0] == "1"
+    if bare in _MARKS:
+        return _MARKS[bare]
     if _BOTH.search(bare) or _DOUBLE.search(bare):
         return None
     lead = _LEAD.match(bare)

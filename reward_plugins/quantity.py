@@ -32,7 +32,7 @@ _NUMBER = re.compile(
 _EXPONENT_OF = re.compile(r"([+-]?\d+)[)}]?$")
 _MIXED = re.compile(r" (\d{1,4})/(\d{1,6})(?![\d/.])")
 _DENOMINATOR = re.compile(r" ?/ ?(\d{1,12}(?:\.\d{1,12})?)(?![\d/]|\.\d)")
-_TO_ONE = re.compile(r" ?(?::| to ) ?(\d{1,9}(?:\.\d{1,9})?)(?![\d:%]|\.\d)")
+_TO_ONE = re.compile(r" ?(?::| to (?=1(?!\d))) ?(\d{1,9}(?:\.\d{1,9})?)(?![\d:%]|\.\d)")
 # A single Chinese digit is often part of a word (一般, 统一, 第三); it counts as a number before a unit or by itself.
 _WORD_AROUND = re.compile(r"[\u4e00-\u9fff]")
 _NEGATIVE_WORD = re.compile(r"(?:negative|minus|负的?) ?$", re.IGNORECASE)
@@ -96,7 +96,7 @@ def scan(text: str) -> list[Quantity] | None:
             if not _stands_alone(text, match, quantity):
                 continue
             words.append(quantity)
-        elif match.start() > 0 and _glued(text, match.start()):
+        elif match.start() > 0 and (_glued(text, match.start()) or text[match.start() - 1] == "第"):
             continue
         else:
             found.append(quantity)
@@ -270,6 +270,8 @@ def _signed(
 
 def _stands_alone(text: str, match: re.Match[str], quantity: Quantity) -> bool:
     run = match.group("chinese")
+    if text[match.start() - 1 : match.start()] == "第":  # 第三季度, 第一: an ordinal
+        return False
     if len(run) > 1 and any(character in "十百千万亿兆拾佰仟点" for character in run[:-1] + run[-1:]):
         return True
     if len(run) > 2:

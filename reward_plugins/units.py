@@ -156,6 +156,7 @@ NONE = Unit()
 def _alternation(names: list[str]) -> str:
     """The names, longest first; one of Latin letters ends at a word's end, and 百 does not begin 百分点."""
     ends = {name: r"(?![a-z])" for name in names if name[-1].isascii() and name[-1].isalpha()} | {"百": "(?!分)"}
+    ends |= {name: r"(?! ?\d)" for name in names if name[-1] in "$€£¥₹₩"}  # there it belongs to the next number
     return "|".join(re.escape(name) + ends.get(name, "") for name in sorted(names, key=len, reverse=True))
 
 
