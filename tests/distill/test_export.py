@@ -375,7 +375,7 @@ def test_the_demo_set_is_what_its_recipes_make(tmp_path: Path, monkeypatch: pyte
         stage.run(stage.Settings(**recipe))
     for name in ("sft/train.jsonl", "grpo/train.jsonl", "test/finmath.jsonl"):
         made = Path("datasets/demo") / name
-        assert made.read_bytes() == (KIT / made).read_bytes(), name
+        assert made.read_bytes() == (KIT / made).read_bytes(), f"{name}: run recipes/distill/demo_*.yaml, in order"
     registry = json.loads((KIT / "dataset_info.json").read_text(encoding="utf-8"))
     assert registry["demo_sft"] == json.loads(Path("dataset_info.json").read_text(encoding="utf-8"))["demo_sft"]
     assert str(tmp_path) not in Path("datasets/demo/manifest.json").read_text(encoding="utf-8")
