@@ -9,6 +9,7 @@ from typing import Any
 
 from reward_plugins.asked import Asked
 from reward_plugins.claim import Claim
+from reward_plugins.markup import plain
 from reward_plugins.quantity import Quantity, whole
 from reward_plugins.tolerance import Target, same
 from reward_plugins.units import NONE, ONE, Unit, same_money, unit_named
@@ -211,7 +212,7 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _field(value: Any) -> Quantity | None:
-    return whole(str(value)) if value is not None and str(value).strip() else None
+    return whole(plain(str(value))) if value is not None and str(value).strip() else None
 
 
 def _coherent(written: Quantity, executed: Decimal) -> bool:

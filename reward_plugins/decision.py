@@ -112,9 +112,9 @@ def judge(answer: str, expected: Expectation) -> tuple[Status, str]:
         return "no_answer", "it declines to answer"
     if reason := trick(text, expected.gold):
         return "wrong", reason
-    if expected.question and len(text) >= len(expected.question) > 11 and expected.question in text:
+    if len(expected.question) > 11 and len(text) >= len(expected.question) - 4:
         text = text.replace(expected.question, " ").strip()
-        if not text.strip(" ?？.。:："):
+        if not text.strip(" ?？.。:：") or normal(text) == normal(plain(expected.question)):
             return "wrong", "it repeats the question"
     status, reason = _JUDGES[expected.kind](text, expected)
     return _status(status), reason
@@ -160,7 +160,8 @@ def _judge_choice(text: str, expected: Expectation) -> tuple[str, str]:
         letters, why = _by_amount(text, expected)
     if letters and why == BY_TEXT and any(figure.isdecimal() for figure in text):
         named = next(iter(letters))
-        if expectation(options[named], expected.question, None).kind == "number":
+        literal = normal(plain(options[named])) == normal(text)
+        if not literal and expectation(options[named], expected.question, None).kind == "number":
             letters, why = _by_amount(text, expected)
     if letters == expected.letters:
         return "correct", why

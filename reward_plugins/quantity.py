@@ -25,7 +25,7 @@ _NUMBER = re.compile(
     r"|(?P<low>\d+|[" + _CN + r"百]+)分之(?P<high>\d+|[" + _CN + r"百]+)"
     r"|(?P<yuan>\d+)[元块](?:(?P<jiao>\d)角(?:(?P<fen>\d)分)?|(?P<cents>\d)分)"
     rf"|(?P<figure>{_FIGURE})(?P<more>[万亿千百兆]+零?[\d" + _CN + r"][\d,." + _CN_TAIL + r"]*)?"
-    r"(?P<power> ?(?:e[+-]?\d{1,9}(?![\d.a-z])|(?:[×x*·]|times) ?10 ?(?:\^|\*\*) ?[({]?[+-]?\d{1,9}[)}]?))?"
+    r"(?P<power> ?(?:e[+-]?\d{1,9}(?![\da-z]|\.\d)|(?:[×x*·]|times) ?10 ?(?:\^|\*\*) ?[({]?[+-]?\d{1,9}[)}]?))?"
     r"|(?P<chinese>[" + _CN + r"半][" + _CN_TAIL + r"]*)",
     re.IGNORECASE,
 )
