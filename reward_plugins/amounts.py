@@ -266,7 +266,10 @@ def compare(claim: Claim, gold: NumericGold, wanted: Asked, japanese: bool = Fal
     scaled = gold.open_scale and quantity.unit.scaled and quantity.unit.kind in ("", "money", "count")
     if scaled and same(quantity.value * sign, quantity.place, gold.targets)[0]:
         return "undecided", "the digits agree, and nothing says which scale the gold is in"
-    return "wrong", outcomes[0][1]
+    nearest = min(
+        range(len(candidates)), key=lambda at: abs(quantity.value * candidates[at] * sign - gold.targets[0].value)
+    )
+    return "wrong", outcomes[nearest][1]
 
 
 def _sign(claim: Claim, gold: Decimal, wanted: Asked, japanese: bool) -> int:

@@ -6,7 +6,7 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from reward_plugins.asked import LEVEL, MOVEMENT, Asked
+from reward_plugins.asked import LEVEL, MOVEMENT
 from reward_plugins.quantity import Quantity, scan
 
 # More numbers than this are a list of candidates or a page of working, not a restated answer.
@@ -85,11 +85,12 @@ class Claims:
     problem: str = ""
 
 
-def claims(text: str, wanted: Asked, question: str = "", years: bool = False, times: bool = False) -> Claims:
+def claims(text: str, kind: str, question: str = "", years: bool = False) -> Claims:
     """The number that the (plain) text states.
 
     `question` helps to tell context from claim: a figure that the question mentions is no second candidate. `years`:
-    calendar years are what is asked for, so they are kept; `times`: a length of time is, else one is context.
+    calendar years are what is asked for, so they are kept. `kind`: the kind of the gold's unit; an amount of money
+    beside a percentage, or a length of time, is context where the other is asked for.
     """
     quantities = scan(text)
     if quantities is None:
@@ -103,8 +104,8 @@ def claims(text: str, wanted: Asked, question: str = "", years: bool = False, ti
         return Claims((), problem)
     if explained := _EXPLAINED.search(text, quantities[0].end):
         quantities = [quantity for quantity in quantities if quantity.start < explained.start()]
-    if not times and any(quantity.unit.kind != "time" for quantity in quantities):
-        quantities = [quantity for quantity in quantities if quantity.unit.kind != "time" or quantity.year_like]
+    alike = [quantity for quantity in quantities if _alike(quantity, kind)]
+    quantities = alike or quantities
     kept = _without_context(text, quantities, begin, question, years)
     hedge = _HEDGE.search(_ALLOWED_HEDGE.sub(" ", text[begin:]))
     if hedge and not (hedge.group() in ("or", "vs", "rather") and len(kept) > 1 and _consistent(kept)):
@@ -125,6 +126,15 @@ def claims(text: str, wanted: Asked, question: str = "", years: bool = False, ti
         if bound := _bound(text, quantity):
             return Claims((), f"it is a bound or unfinished ({bound!r})")
     return Claims(tuple(Claim(quantity, direction(text, quantity)) for quantity in kept))
+
+
+def _alike(quantity: Quantity, kind: str) -> bool:
+    """Whether a number can be the answer to a gold of that kind at all; bare numbers and years always can."""
+    if quantity.unit.kind == "" and not (quantity.unit.scaled and kind == "share"):
+        return True
+    if quantity.year_like or quantity.unit.kind == kind:
+        return True
+    return kind not in ("share", "time") and quantity.unit.kind not in ("share", "time")
 
 
 def _after_equals(text: str, quantities: list[Quantity]) -> tuple[int, list[Quantity], str]:
@@ -150,7 +160,8 @@ def _after_equals(text: str, quantities: list[Quantity]) -> tuple[int, list[Quan
 def _unfinished(text: str, quantities: list[Quantity]) -> str:
     for first, second in itertools.pairwise(quantities):
         between = text[first.end : second.start]
-        if len(between) <= 16 and _ONLY_RANGE.fullmatch(between):
+        same_kind = first.unit.kind in ("", second.unit.kind)  # "grew 14.32% to $1.2 billion" is no range
+        if same_kind and len(between) <= 16 and _ONLY_RANGE.fullmatch(between):
             if between.strip() == "-" and first.unit is second.unit and not first.year_like:
                 return "it is a range or an unfinished subtraction"
             if not (first.year_like and second.year_like) and not _CONTEXT_BEFORE.search(text[: first.start][-24:]):

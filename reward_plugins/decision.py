@@ -126,8 +126,7 @@ def _status(name: str) -> Status:
 
 def _judge_number(text: str, expected: Expectation) -> tuple[str, str]:
     assert expected.number is not None
-    timed = expected.number.unit.kind == "time"
-    stated = claims(_last_line(text), expected.wanted, expected.question, expected.year, timed)
+    stated = claims(_last_line(text), expected.number.unit.kind, expected.question, expected.year)
     if stated.problem:
         return "wrong", stated.problem
     if expected.year:
