@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from distill import manifest, prepare
+from distill import manifest, prepare, sources
 from distill.finmath import generate
 from distill.questions import check_meta, document, fingerprint, read_questions
 from distill.records import Question, write_records
@@ -254,6 +254,39 @@ def test_the_catalogue_describes_each_source() -> None:
     for name, entry in catalogue().items():
         module, _, function = entry.read.rpartition(".")
         assert "split" in inspect.signature(getattr(importlib.import_module(module), function)).parameters, name
+
+
+OWN_SOURCE = """
+from collections.abc import Iterator
+from pathlib import Path
+from distill.records import Question
+from distill.sources import LeftOut
+
+def read(path: Path, *, split: str) -> Iterator[Question | LeftOut]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        question, _, gold = line.partition("|")
+        if not gold:
+            yield LeftOut(str(number), "no gold")
+            continue
+        yield Question(id=f"own-{number}", source="own", split=split, lang="en", task="concept", question=question,
+                       gold=gold, answer_type="text", licence="MIT")
+"""
+
+
+def test_a_source_is_one_function_and_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_source.py").write_text(OWN_SOURCE, encoding="utf-8")
+    (tmp_path / "rows.txt").write_text("What is a bond?|a loan\nWhat is a swap?\n", encoding="utf-8")
+    entry = "{title: Own, read: own_source.read, home: here, licence: MIT, languages: [en], task: concept, splits: {}}"
+    (tmp_path / "catalogue.yaml").write_text(f"own: {entry}\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sources, "CATALOGUE", tmp_path / "catalogue.yaml")
+    sources.catalogue.cache_clear()
+    try:
+        counts = prepare.run(settings(tmp_path / "q", [{"name": "own", "path": tmp_path / "rows.txt"}]))
+    finally:
+        monkeypatch.undo()
+        sources.catalogue.cache_clear()
+    assert counts["questions"] == {"train": 1} and counts["left_out"] == {"own: no gold": 1}
 
 
 def test_fingerprints_ignore_how_a_text_is_set() -> None:
