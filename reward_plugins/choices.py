@@ -11,6 +11,7 @@ from reward_plugins.markup import plain
 
 _GOLD = re.compile(r"[(\[{]?[A-H](?:[\s,，;；、/&|]*[A-H]){0,7}[)\]}]?[.。]?")
 BY_TEXT = "the option's text"
+NO_OPTION = "it names no option"
 _JOIN = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option){0,6}"
 _LETTERS = rf"\(?[A-H]\)?(?:{_JOIN}\(?[A-H]\)?){{0,8}}(?![A-Za-z])"
 _PYTHON_PAIR = re.compile(r"['\"]([A-H])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
@@ -219,7 +220,7 @@ def _by_text(text: str, decided: str, options: Mapping[str, str]) -> tuple[froze
     """No letter: the full text of an option, alone or in a short sentence, chooses it."""
     texts = frozenset(_SPOTTED.findall(decided))
     if not texts:
-        return frozenset(), "it names no option"
+        return frozenset(), NO_OPTION
     size = sum(len(options[key]) for key in texts)
     rest = _SPOTTED.sub("", decided)
     if len(rest) > 2 * size + 40:

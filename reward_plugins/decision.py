@@ -8,7 +8,7 @@ from typing import Any
 
 from reward_plugins.amounts import compare
 from reward_plugins.cheats import declines, pleads, trick
-from reward_plugins.choices import BY_TEXT, chosen
+from reward_plugins.choices import BY_TEXT, NO_OPTION, chosen
 from reward_plugins.claim import claims
 from reward_plugins.completion import Completion, parse
 from reward_plugins.dates import dates
@@ -155,7 +155,7 @@ def _judge_choice(text: str, expected: Expectation) -> tuple[str, str]:
     if len(poles) == len(options) == 2 and set(poles.values()) == {True, False}:
         return _judge_true_false(text, expected, poles)
     letters, why = chosen(text, options, keys)
-    if not letters and why == "it names no option" and options:
+    if not letters and why == NO_OPTION and options:
         letters, why = _by_amount(text, expected)
     if letters and why == BY_TEXT and any(figure.isdecimal() for figure in text):
         named = next(iter(letters))
@@ -168,6 +168,7 @@ def _judge_choice(text: str, expected: Expectation) -> tuple[str, str]:
 
 
 def _judge_true_false(text: str, expected: Expectation, poles: Mapping[str, bool | None]) -> tuple[str, str]:
+    """Two options that say true and false: the letter or the word chooses, and both must agree."""
     letters, why = chosen(text, {}, expected.keys)
     words = re.sub(r"(?<![A-Za-z])[A-H](?![A-Za-z])[.、:：)）]?", " ", text)
     if not letters and words != text:
@@ -176,20 +177,10 @@ def _judge_true_false(text: str, expected: Expectation, poles: Mapping[str, bool
     by_words = frozenset(key for key, pole in poles.items() if said is not None and pole == said)
     if letters and by_words and letters != by_words:
         return "wrong", "the letter and the text beside it disagree"
-    if (
-        letters
-        and said is None
-        and len(re.sub(r"\W|选|项|答案|为|是|故", "", words)) > 0
-        and polarity(text) is None
-        and "或" in text
-    ):
-        return "wrong", "it leaves the choice open"
     found = letters or by_words
-    return (
-        ("correct", "the judgement")
-        if found == expected.letters
-        else ("wrong", why if not found else "the other judgement")
-    )
+    if found == expected.letters:
+        return "correct", "the same judgement"
+    return "wrong", "the other judgement" if found else why
 
 
 def _by_amount(text: str, expected: Expectation) -> tuple[frozenset[str], str]:
@@ -199,7 +190,7 @@ def _by_amount(text: str, expected: Expectation) -> tuple[frozenset[str], str]:
         reading = expectation(option, expected.question, None)
         if reading.kind == "number" and _judge_number(text, reading)[0] == "correct":
             found.add(key)
-    return (frozenset(found), "the option's amount") if len(found) == 1 else (frozenset(), "it names no option")
+    return (frozenset(found), "the option's amount") if len(found) == 1 else (frozenset(), NO_OPTION)
 
 
 def _judge_polarity(text: str, expected: Expectation) -> tuple[str, str]:
