@@ -24,8 +24,7 @@ from reward_plugins.errors import Refused
 class ServeSettings(BaseModel):
     """One served model.
 
-    `flags` are further options of the engine's own command, by their long name without the dashes; `true` stands
-    for a bare flag. `start_s` bounds the loading of the model.
+    `flags` are further options by engine, in the engine's own names without the dashes; `true` stands for a bare flag. `start_s` bounds the loading of the model.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -39,7 +38,7 @@ class ServeSettings(BaseModel):
     api_key_env: str | None = None
     log: str = "runs/serve/server.log"
     start_s: float = Field(180.0, gt=0)
-    flags: dict[str, Any] = Field(default_factory=dict)
+    flags: dict[Literal["transformers", "vllm"], dict[str, Any]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _command(settings: ServeSettings) -> tuple[list[str | Path], str]:
     model = models.resolve(settings.model, home())
     kind = settings.engine if settings.engine != "auto" else ("vllm" if has_gpu() else "transformers")
     place = ["--host", settings.host, "--port", str(settings.port), "--dtype", settings.dtype]
-    flags = [word for name, value in settings.flags.items() for word in _flag(name, value)]
+    flags = [word for name, value in settings.flags.get(kind, {}).items() for word in _flag(name, value)]
     if kind == "vllm":
         named = ["--served-model-name", settings.served_name] if settings.served_name else []
         return [stacks.program("rl-vllm", "vllm"), "serve", model, *place, *named, *flags], model

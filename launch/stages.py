@@ -99,6 +99,8 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
         try:
             with contextlib.ExitStack() as server_of_model:
                 place: tuple[str, ...] = ()
+                if model.path:
+                    models.resolve(model.path, home())  # the embedded model is unpacked on first use
                 if model.path and "ask" in plan(settings, model).values():
                     serving_recipe = recipe.load(serve or "recipes/serve/local.yaml")
                     served = recipe.settings(ServeSettings, {**serving_recipe, "model": str(model.path)}, serve or "")
@@ -106,10 +108,12 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
                     place = (endpoint.url, endpoint.model_id)
                 for label, result in run_one(settings, model, *place).items():
                     accuracy[f"{model.name}/{label}"] = _headline(result)
+                    if not result["complete"]:
+                        troubles.append(f"{model.name} on {label}: {result['counts']['error']} rows have no answer yet")
         except Refused as trouble:
             troubles.append(f"{model.name}: {trouble}")
     if troubles:
-        raise Refused("; ".join(troubles))
+        raise Refused(f"{'; '.join(troubles)}; the same command asks for what is missing")
     return accuracy
 
 
@@ -148,5 +152,5 @@ def _once(settings: StageSettings, work: Callable[[], Summary]) -> Summary:
 
 
 def _headline(result: dict[str, Any]) -> str:
-    counts = result.get("counts", {})
-    return f"{counts.get('correct', 0)}/{counts.get('requested', 0)}"
+    counts = result["counts"]
+    return f"{counts['correct']}/{counts['requested']}"

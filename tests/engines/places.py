@@ -22,6 +22,6 @@ def new_home(folder: Path, port: int) -> Path:
     """A home folder with the kit's recipes and a serving recipe of its own port."""
     (folder / "runs").mkdir(parents=True)
     shutil.copytree(KIT / "recipes", folder / "recipes")
-    serve = f"model: {{}}\nengine: transformers\nport: {port}\ndtype: float32\n"
+    serve = f"model: {{}}\nengine: transformers\nport: {port}\ndtype: float32\nflags: {{transformers: {{cb-num-blocks: 64}}}}\n"
     (folder / "runs" / "serve.yaml").write_text(serve, encoding="utf-8")
     return folder
