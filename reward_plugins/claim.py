@@ -128,6 +128,12 @@ def claims(text: str, kind: str, question: str = "", years: bool = False) -> Cla
     return Claims(tuple(Claim(quantity, direction(text, quantity)) for quantity in kept))
 
 
+def hedge(text: str) -> str:
+    """The word that makes a (plain) text a guess, a denial or a choice between values, "" if there is none."""
+    match = _HEDGE.search(_ALLOWED_HEDGE.sub(" ", text))
+    return match.group().strip() if match else ""
+
+
 def _alike(quantity: Quantity, kind: str) -> bool:
     """Whether a number can be the answer to a gold of that kind at all; bare numbers and years always can."""
     if quantity.unit.kind == "" and not (quantity.unit.scaled and kind == "share"):

@@ -9,7 +9,7 @@ from typing import Any
 from reward_plugins.amounts import compare
 from reward_plugins.cheats import declines, pleads, trick
 from reward_plugins.choices import BY_TEXT, NO_OPTION, chosen
-from reward_plugins.claim import claims
+from reward_plugins.claim import claims, hedge
 from reward_plugins.completion import Completion, parse
 from reward_plugins.dates import dates
 from reward_plugins.expectation import Expectation, expectation
@@ -25,7 +25,7 @@ from reward_plugins.verdict import Status, Verdict
 _LONGEST_ANSWER = 4000
 _SHOWN = 1000  # characters of the answer in a verdict, which go into logs and to a judge
 
-_OR = re.compile(r"\bor\b|或|還是|还是|または|[?？]|\bnot\b|不是|并非|before|after|以前|以后", re.IGNORECASE)
+_OPEN_DATE = re.compile(r"\b(?:before|after|until|by|around)\b|以前|以后|之前|之后|左右", re.IGNORECASE)
 _WORKING = re.compile(r"=|≈|:|：|[a-z]{3,} [a-z]{2,} |[\u4e00-\u9fff]{4}", re.IGNORECASE)
 _LETTERS_ONLY = re.compile(r"[(]?[A-H](?:[、,， ]*[A-H]){0,7}[).。]?")
 _CODE_BLOCK = re.compile(r"```[a-z+]+\s")
@@ -222,6 +222,8 @@ def _judge_list(text: str, expected: Expectation) -> tuple[str, str]:
 
 def _judge_range(text: str, expected: Expectation) -> tuple[str, str]:
     assert expected.ends is not None
+    if hedge(text):
+        return "wrong", "it leaves the answer open"
     return compare_range(text, expected.ends)
 
 
@@ -229,7 +231,7 @@ def _judge_date(text: str, expected: Expectation) -> tuple[str, str]:
     found = {date for date, _, _ in dates(text)}
     if len(found) != 1:
         return "wrong", "it states no date" if not found else "it states several dates"
-    if _OR.search(text):
+    if hedge(text) or _OPEN_DATE.search(text):
         return "wrong", "it leaves the answer open"
     return ("correct", "the same date") if found == {expected.date} else ("wrong", "another date")
 
