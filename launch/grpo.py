@@ -97,9 +97,9 @@ def rewards(asked: Translation) -> list[Callable[..., Any]]:
     found = []
     for name in asked.rewards:
         if "." not in name:
-            from reward_plugins.rewards import openr1
+            from reward_plugins.rewards.openr1 import reward as named_reward
 
-            found.append(openr1.reward(name, **asked.reward_parameters))
+            found.append(named_reward(name, **asked.reward_parameters))
             continue
         module, _, function = name.rpartition(".")
         try:
