@@ -78,7 +78,7 @@ class Throttle:
         now = asyncio.get_running_loop().time()
         if started >= self._decreased_at:
             self._decreased_at = now
-            self._limit = max(1.0, min(self._limit, self._running) * _DECREASE)
+            self._limit = max(1.0, self._limit * _DECREASE)
         self._resume_at = max(self._resume_at, now + pause)
 
     def went_well(self) -> None:
