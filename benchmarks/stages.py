@@ -3,7 +3,8 @@
     python benchmarks/stages.py [--out benchmarks/results/stages.json] [--keep FOLDER]
 
 Runs the quickstart pipeline in a home folder of its own, with stacks and model as they are, and reads what the stages
-left: times from the pipeline, tokens and rows from journals, manifests and trainers' histories.
+left: times from the pipeline, tokens and rows from journals, manifests and trainers' histories. With `--keep` on a folder
+whose run is finished, the stages do nothing and their times are those of that run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,14 @@ def rates(home: Path) -> dict[str, dict[str, float]]:
     return measured
 
 
+def processor() -> str:
+    """The processor's name as Linux shows it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
 def main() -> None:
     """Run, measure, write the JSON, print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,14 +80,14 @@ def main() -> None:
         for name, target in (("recipes", KIT / "recipes"), (".cache", CACHE)):
             if not (home / name).exists():
                 (home / name).symlink_to(target)
-        begin = time.monotonic()
         command = [sys.executable, "-m", "launch.cli", "run", str(KIT / PIPELINE)]
         subprocess.run(command, check=True, cwd=home, env={**os.environ, "FINR1_HOME": str(home)})
+        stages = rates(home)
         result = {
             "command": f"finr1 run {PIPELINE}",
-            "seconds": round(time.monotonic() - begin, 1),
-            "machine": {**machine(), "processor": platform.processor() or platform.machine()},
-            "stages": rates(home),
+            "seconds": round(sum(stage["seconds"] for stage in stages.values()), 1),
+            "machine": {**machine(), "processor": processor()},
+            "stages": stages,
         }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
