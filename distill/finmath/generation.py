@@ -82,12 +82,15 @@ def _generate(
 
 
 def _one(index: int, seed: int, lang: Lang, level: int, kind: Kind, split: str, seen: set[str]) -> Question:
+    worn = f"{kind.name}/{level}"
     for attempt in range(_MOST_DRAWS):
+        if attempt == _FRESH_DRAWS:
+            seen.add(worn)  # the next question of this kind and level need not look for fresh numbers again
         draft = Draft(f"finmath/{seed}/{split}/{index}/{kind.name}/{lang}/{level}/{attempt}", level, lang)
         problem = kind.make(draft)
         digest = hashlib.sha256(f"{kind.name}/{level}/{draft.figures}".encode()).hexdigest()[:16]
         doc = f"finmath/{kind.name}/{digest}"
-        fresh = problem.question not in seen and (doc not in seen or attempt >= _FRESH_DRAWS)
+        fresh = problem.question not in seen and (doc not in seen or worn in seen)
         if problem.sound and split_of(doc) == split and fresh:
             seen.update((doc, problem.question))
             return _question(f"finmath-{seed}-{index}-{digest[:6]}", doc, split, draft, kind, problem)
