@@ -93,7 +93,7 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
         Refused: after all models were tried, if one could not be evaluated.
     """
     settings = recipe.settings(EvalSettings, recipe.load(name, overrides or []), name)
-    accuracy: Summary = {}
+    accuracy: Summary = {"done": "already"}
     troubles = []
     for model in settings.models:
         try:
@@ -101,7 +101,10 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
                 place: tuple[str, ...] = ()
                 if model.path:
                     models.resolve(model.path, home())  # the embedded model is unpacked on first use
-                if model.path and "ask" in plan(settings, model).values():
+                planned = set(plan(settings, model).values())
+                if planned != {"done"}:
+                    accuracy["done"] = "now"
+                if model.path and "ask" in planned:
                     serving_recipe = recipe.load(serve or "recipes/serve/local.yaml")
                     served = recipe.settings(ServeSettings, {**serving_recipe, "model": str(model.path)}, serve or "")
                     endpoint = server_of_model.enter_context(serving(served))
@@ -122,7 +125,11 @@ def run_report(name: str, *, overrides: list[str] | None = None) -> Summary:
     from launch.report import ReportSettings, run
 
     settings = recipe.settings(ReportSettings, recipe.load(name, overrides or []), name)
-    return {"report": str(settings.out / "report.html"), "summary": run(settings)}
+    page = settings.out / "report.html"
+    before = page.stat().st_mtime_ns if page.is_file() else 0
+    summary = run(settings)
+    done = "already" if page.stat().st_mtime_ns == before else "now"
+    return {"done": done, "report": str(page), "summary": summary}
 
 
 STAGES: dict[str, Callable[..., Summary]] = {
