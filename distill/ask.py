@@ -119,28 +119,22 @@ class Plan:
         """The requests that need not be sent."""
         return self.answered + self.errors
 
-    def requests_of(self, question: Question) -> list[Request]:
-        """The requests of one question, finished or not."""
+    def request_ids(self, question: Question) -> tuple[list[Message], str, list[str]]:
+        """The prompt of a question, its sha256, and the ids of its requests, one a sample."""
         prompt = messages(question, self.system)
         digest = prompt_sha256(prompt)
-        teacher = self.teacher.name
-        return [
-            Request(trace_id(question.id, teacher, sample, digest), question, sample, prompt, digest, teacher)
-            for sample in range(self.teacher.samples)
-        ]
+        name = self.teacher.name
+        return prompt, digest, [trace_id(question.id, name, sample, digest) for sample in range(self.teacher.samples)]
 
     def add(self, offset: int, question: Question, journal: Journal) -> None:
-        """Take a question into the plan."""
-        missing = False
-        for request in self.requests_of(question):
-            self.wanted += 1
-            if request.id not in journal:
-                missing = True
-            elif journal.is_error(request.id):
-                self.errors += 1
-            else:
-                self.answered += 1
-        if missing:
+        """Take a question into the plan. Runs once for each question of a resumed run, so it builds no requests."""
+        *_, ids = self.request_ids(question)
+        ended = [request_id for request_id in ids if request_id in journal]
+        errors = sum(map(journal.is_error, ended))
+        self.wanted += len(ids)
+        self.errors += errors
+        self.answered += len(ended) - errors
+        if len(ended) < len(ids):
             self.offsets.append(offset)
 
     def pending(self, questions: Path, journal: Journal) -> Iterator[Request]:
@@ -148,9 +142,11 @@ class Plan:
         with questions.open("rb") as file:
             for offset in self.offsets:
                 file.seek(offset)
-                for request in self.requests_of(Question.model_validate_json(file.readline())):
-                    if request.id not in journal:
-                        yield request
+                question = Question.model_validate_json(file.readline())
+                prompt, digest, ids = self.request_ids(question)
+                for sample, request_id in enumerate(ids):
+                    if request_id not in journal:
+                        yield Request(request_id, question, sample, prompt, digest, self.teacher.name)
 
     def counts(self) -> dict[str, int]:
         """What was wanted, what there is now, and what this run paid."""
