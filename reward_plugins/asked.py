@@ -65,8 +65,8 @@ MOVEMENT = re.compile(
     re.IGNORECASE,
 )
 LEVEL = re.compile(
-    r"(?P<down>\b(?:loss(?:es)?|lost|losing|deficits?|outflows?|used|shortfall)\b|净亏损|亏损|净流出|流出|逆差|赤字|亏|損失)"
-    r"|(?P<up>\b(?:profits?|income|inflows?|earned|earnings|surplus|gain(?:s|ed)?)\b|盈利|净利润|净流入|流入|盈余|顺差|净赚|利益)",
+    r"(?P<down>\b(?:loss(?:es)?|lost|losing|deficits?|outflows?|used|shortfall)\b|净亏损|亏损|净流出|流出|逆差|赤字|(?<!扭)(?<!转)亏|转亏(?!为盈)|損失)"
+    r"|(?P<up>\b(?:profits?|income|inflows?|earned|earnings|surplus|gain(?:s|ed)?)\b|扭亏|转亏为盈|盈利|净利润|净流入|流入|盈余|顺差|净赚|利益)",
     re.IGNORECASE,
 )
 

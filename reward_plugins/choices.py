@@ -21,7 +21,7 @@ _LOWER_ONLY = re.compile(
     r"(?:the answer is |option |choice |选项?)?[\s(\[{'\"]*([a-h](?:[\s,;、和&/]*[a-h])*)[\s)\]}'\".。]*"
 )
 _EXCEPT = re.compile(
-    rf"除了?\s*(?:选项)?({_LETTERS})\s*(?:选?项)?(?:以?外|之外)|({_LETTERS})\s*(?:选?项)?以外"
+    rf"除了?\s*(?:选项)?({_LETTERS})\s*(?:选?项)?(?:以?外|之外)|({_LETTERS})\s*(?:选?项)?以外|除了?\s*(?:选项)?({_LETTERS})\s*(?:选?项)?[,，]?(?=[都均全])"
     rf"|\b(?i:all|every|everything|any)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({_LETTERS})",
 )
 _ALL = re.compile(
@@ -33,7 +33,7 @@ _EXPLAINED = re.compile(
     re.IGNORECASE,
 )
 _NOT_BEFORE = re.compile(
-    rf"(?:不选|非|不应选|不能选|不应该选|不是|并非|排除|不包括|(?:\b(?:not|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
+    rf"(?:不选|非|不应选|不能选|不应该选|不是|不可能是|不会是|并非|排除|不包括|(?:\b(?:not(?: be)?|cannot be|can't be|couldn't be|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
     rf"\s*(?:选项|options?)?\s*({_LETTERS})(?:{_JOIN}(?:nor|or|或)\s*({_LETTERS}))?",
     re.IGNORECASE,
 )
@@ -41,6 +41,16 @@ _NOT_AFTER = re.compile(
     rf"({_LETTERS})\s*(?:项|选项)?\s*(?:都|均|是|则)?(?:不正确|不对|错误|错的?|不符合?|不选|有误|说法错误|不属于|, ?(?:错误|错))"
     rf"|({_LETTERS}) (?:is|are) (?:both )?(?:not|incorrect|wrong|false)",
 )
+# "C; A and B are assets", "应选A，B是审计文件": a later clause that says what the other options are chooses none of them.
+_DESCRIBED = re.compile(
+    rf"(?P<edge>[，,；;。]|[.] |\n)\s*(?:而|其中|while |whereas )?\s*(?:选项|[oO]ptions? )?(?P<letters>{_LETTERS})"
+    r"\s*(?:选?项)?\s*(?:(?:[都均](?:[是为]|属于|不是|不属于))|是|为|属于|不是|不属于|则[是为]|(?P<several>are )|is )(?P<what>[^。.;；\n]{1,80})"
+)
+_AFFIRMS = re.compile(
+    r"正确|[对可应也选]|答案|合适|\b(?:correct|right|answer|true|also|too|possible|acceptable|fine|valid|best|chosen|choice)\b",
+    re.IGNORECASE,
+)
+_CHOSEN_BEFORE = re.compile(r"选|答案|正确|\b(?:correct|answer|choice|option)\b", re.IGNORECASE)
 _HEDGE = re.compile(
     r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|possible|might|could|guess|unsure|not sure|unless|any|others?|"
     r"none|all|although|but)\b|或|还是|可能|也许|不确定|猜|其中之一|以上|全部|其[余他]|都不|[?？]",
@@ -123,6 +133,7 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
     if explained := _EXPLAINED.search(marked):
         front = marked[: explained.start()]
         marked = front if _SPOT in front or _TOKEN.search(front) else marked
+    marked = _without_descriptions(marked)
     refused: set[str] = set()
 
     def refuse(match: re.Match[str]) -> str:
@@ -162,6 +173,21 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
     if any(key not in letters for key in _SPOTTED.findall(first)):
         return none, "the letter and the text beside it disagree"
     return frozenset(letters), "the letters named"
+
+
+def _without_descriptions(text: str) -> str:
+    """The text without the later clauses that only describe the options which are not chosen."""
+
+    def described(match: re.Match[str]) -> str:
+        front = text[: match.start()]
+        several = len(re.findall("[A-H]", match.group("letters"))) > 1
+        together = "都" in match.group() or "均" in match.group() or match.group("several") is not None
+        listed = match.group("edge") in ",，" and not _CHOSEN_BEFORE.search(front)
+        if listed or several != together or not _TOKEN.search(front) or _AFFIRMS.search(match.group("what")):
+            return match.group()
+        return match.group("edge")
+
+    return _DESCRIBED.sub(described, text)
 
 
 def _mark_options(text: str, options: Mapping[str, str]) -> tuple[str, set[str], str]:

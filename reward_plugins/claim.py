@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reward_plugins.asked import LEVEL, MOVEMENT
 from reward_plugins.quantity import Quantity, scan
+from reward_plugins.units import NONE
 
 # More numbers than this are a list of candidates or a page of working, not a restated answer.
 _MOST = 60
@@ -105,6 +106,8 @@ def claims(text: str, kind: str, question: str = "", years: bool = False) -> Cla
     if explained := _EXPLAINED.search(text, quantities[0].end):
         quantities = [quantity for quantity in quantities if quantity.start < explained.start()]
     alike = [quantity for quantity in quantities if _alike(quantity, kind)]
+    if years:  # "sales passed $100 million in 2018": where a year is asked for, an amount with its unit is context
+        alike = [quantity for quantity in alike if quantity.year_like or quantity.unit is NONE]
     quantities = alike or quantities
     kept = _without_context(text, quantities, begin, question, years)
     hedge = _HEDGE.search(_ALLOWED_HEDGE.sub(" ", text[begin:]))

@@ -82,6 +82,8 @@ def parse(response: str) -> Completion:
     thinking = False
     block_start = -1  # index into `final` of the open answer block
     nested = False
+    outer = 0  # answer blocks that were left open around the one that closed last
+    outer_rest = 0  # index into `final` where the rest of the outer block begins
     closed_once = False
     position = 0
     for match in islice(_TAG.finditer(response), _MOST_TAGS):
@@ -96,7 +98,7 @@ def parse(response: str) -> Completion:
                     final.clear()
                     blocks.clear()
                     outside.clear()
-                    block_start, nested = -1, False
+                    block_start, nested, outer = -1, False, 0
                 else:
                     reasoning.append(piece)
                 thinking = not closing
@@ -119,11 +121,16 @@ def parse(response: str) -> Completion:
             if block_start >= 0:
                 blocks.append("".join(final[block_start:]))
                 block_start = -1
+            elif outer:  # the outer block goes on behind the inner one, and is a block too
+                blocks.append("".join(final[outer_rest:]))
+                outer -= 1
             final.append(match.group())
+            outer_rest = len(final)
         else:
             final.append(match.group())
             if block_start >= 0:  # <answer> inside <answer>: the inner one is a block of its own
                 nested = True
+                outer += 1
                 blocks.append("".join(final[block_start:-1]))
             block_start = len(final)
     tail = response[position:]

@@ -134,7 +134,8 @@ def _read(gold: str, question: str, meta: Mapping[str, Any]) -> Expectation:
         return Expectation("number", text, question, wanted, number=number, japanese=japanese)
     if parts_of := _several_numbers(text):
         parts = tuple(_read(item, question, meta) for item in parts_of)
-        return Expectation("list", text, question, wanted, items=parts, japanese=japanese)
+        years = tuple(dict.fromkeys(_YEARS.findall(question)))
+        return Expectation("list", text, question, wanted, items=parts, years=years, japanese=japanese)
     if _NAMES_WITH_COMMAS.fullmatch(text) and not text.endswith((".", "。")):
         names = tuple(Expectation("text", part, question, wanted) for part in answer_items(text, 2))
         return Expectation("text", text, question, wanted, items=names if len(names) > 1 else ())

@@ -23,7 +23,8 @@ _NUMBER = re.compile(
     r"(?P<share>[百千万])分之(?P<of>[-负]?[\d.]+|[" + _CN_TAIL + r"]+)"
     r"|(?P<tenths>\d|[" + _CN + r"])成(?P<half>[" + _CN + r"]?)"
     r"|(?P<low>\d+|[" + _CN + r"百]+)分之(?P<high>\d+|[" + _CN + r"百]+)"
-    r"|(?P<yuan>\d+)[元块](?:(?P<jiao>\d)角(?:(?P<fen>\d)分)?|(?P<cents>\d)分)"
+    r"|(?P<yuan>\d+|[" + _CN_TAIL + r"]{1,12})[元块](?:(?P<jiao>[\d" + _CN + r"])角(?:(?P<fen>[\d" + _CN + r"])分)?"
+    r"|零?(?P<cents>[\d" + _CN + r"])分)"
     rf"|(?P<figure>{_FIGURE})(?P<more>[万亿千百兆]+零?[\d" + _CN + r"][\d,." + _CN_TAIL + r"]*)?"
     r"(?P<power> ?(?:e[+-]?\d{1,9}(?![\da-z]|\.\d)|(?:[×x*·]|times) ?10 ?(?:\^|\*\*) ?[({]?[+-]?\d{1,9}[)}]?))?"
     r"|(?P<chinese>[" + _CN + r"半][" + _CN_TAIL + r"]*)",
@@ -146,8 +147,11 @@ def _read(text: str, match: re.Match[str], floor: int) -> Quantity | None:
             return None
         value_place, fraction = (_CONTEXT.divide(upper[0], lower[0]), Decimal(0)), True
     elif yuan := match.group("yuan"):
-        cents = 10 * int(match.group("jiao") or 0) + int(match.group("fen") or match.group("cents") or 0)
-        value_place = Decimal(yuan) + Decimal(cents) / 100, Decimal("0.01")
+        parts = (yuan, match.group("jiao") or "0", match.group("fen") or match.group("cents") or "0")
+        read = [_number_of(part) for part in parts]
+        if read[0] is None or read[1] is None or read[2] is None:
+            return None
+        value_place = read[0][0] + read[1][0] / 10 + read[2][0] / 100, Decimal("0.01")
         unit_known = Unit("money", "CNY")
     elif (figure := match.group("figure")) is not None:
         value_place = hanzi.parse(figure + match.group("more")) if match.group("more") else _figure(figure)
@@ -288,10 +292,13 @@ def _spelled(text: str) -> list[Quantity]:
     if not any(character.isalpha() for character in text[:200]):
         return found
     for match in spelled.RUN.finditer(text):
-        value_place = spelled.parse(match.group())
+        value_place, end = spelled.parse(match.group()), match.end()
         if value_place is None:
             continue
-        unit, end = unit_after(text, match.end())
+        if scale := spelled.lone_scale(match.group()):  # "eighty million" is 80 with a scale, as "80 million" is
+            number = spelled.parse(match.group()[:scale])
+            value_place, end = (number, match.start() + scale) if number else (value_place, end)
+        unit, end = unit_after(text, end)
         floor = found[-1].end if found else 0
         quantity = _signed(text, match.start(), end, floor, *value_place, unit, fraction=value_place[1] == 0)
         if quantity is not None:

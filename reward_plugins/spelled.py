@@ -42,6 +42,7 @@ RUN = re.compile(
     re.IGNORECASE,
 )
 _SPLIT = re.compile(r"[a-z]+")
+_SCALE = re.compile(r"\b(?:" + "|".join(_LARGE) + r")\b", re.IGNORECASE)
 
 
 def parse(run: str) -> tuple[Decimal, Decimal] | None:
@@ -55,6 +56,12 @@ def parse(run: str) -> tuple[Decimal, Decimal] | None:
         return _with_part(words, mixed=" and " in run.lower())
     value = _whole(words)
     return None if value is None else (value, Decimal(1))
+
+
+def lone_scale(run: str) -> int:
+    """Where the scale word of a run like "three hundred and eighty million" begins, 0 if it has none or several."""
+    found = list(_SCALE.finditer(run))
+    return found[0].start() if len(found) == 1 and found[0].end() == len(run) else 0
 
 
 def _whole(words: list[str]) -> Decimal | None:
