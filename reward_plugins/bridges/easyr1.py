@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reward_plugins import verify
+from reward_plugins.bridges import row_of
 from reward_plugins.rewards import finance_format
 from reward_plugins.rows import fields_of
 
@@ -15,10 +16,10 @@ _FORMAT_WEIGHT = 0.1  # EasyR1's own examples weigh the form by 0.1
 
 
 def compute_score(reward_inputs: list[dict[str, Any]], format_weight: float = _FORMAT_WEIGHT) -> list[dict[str, float]]:
-    """`overall`, `accuracy` and `format` of each completion; an input holds `response`, `ground_truth` and the row."""
+    """`overall`, `accuracy` and `format` of each completion; an input holds `response` and `ground_truth` (`row_of`)."""
     scores = []
     for row in reward_inputs:
-        _, gold, question, meta = fields_of({**row, "gold": row["ground_truth"]})
+        _, gold, question, meta = fields_of({**row, **row_of(row["ground_truth"])})
         accuracy = float(verify(row["response"], gold, question, meta).correct)
         form = float(finance_format.well_formed(row["response"]))
         overall = (1 - format_weight) * accuracy + format_weight * form

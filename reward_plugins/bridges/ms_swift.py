@@ -11,19 +11,19 @@ from reward_plugins.rewards import finance_format as form
 
 
 class FinanceAccuracy(ORM):  # type: ignore[misc,unused-ignore]
-    """1.0 for a correct answer, 0.0 for any other, by the column `solution`, with `question` and `meta` beside it."""
+    """1.0 for a correct answer, 0.0 for any other, by the columns `solution`, `meta` and `question` (else the messages)."""
 
-    def __call__(self, completions: list[str], solution: list[str], **columns: Any) -> list[float]:
-        """One score for each completion; ms-swift has no "no score", so an undecided answer scores 0."""
-        return [score or 0.0 for score in accuracy(completions, solution, **columns)]
+    def __call__(self, completions: list[str], solution: list[str], **columns: Any) -> list[float | None]:
+        """One score for each completion; None, which ms-swift leaves out of the sum, where only a judge could tell."""
+        return accuracy(completions, solution, **{"prompts": columns.get("messages"), **columns})
 
 
 class FinanceFormat(ORM):  # type: ignore[misc,unused-ignore]
     """1.0 for a completion that keeps the form."""
 
-    def __call__(self, completions: list[str], **columns: Any) -> list[float]:
+    def __call__(self, completions: list[str], **columns: Any) -> list[float | None]:
         """One score for each completion."""
-        return [score or 0.0 for score in form(completions)]
+        return form(completions, **columns)
 
 
 orms["finance_accuracy"] = FinanceAccuracy

@@ -1,4 +1,4 @@
-"""verl: `custom_reward_function.path=<this file> custom_reward_function.name=compute_score`."""
+"""verl: `reward.custom_reward_function.path=<this file>` and `.name=compute_score` (older releases: without `reward.`)."""
 
 from __future__ import annotations
 
