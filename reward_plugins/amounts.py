@@ -313,6 +313,10 @@ def _amounts(quantity: Quantity, gold: NumericGold, wanted: Asked) -> tuple[tupl
         )
     if unit.kind == "money" and gold.unit.kind != "money" and wanted.counted:
         return (), "a number of things is asked for, not an amount of money"
+    if unit.kind == "money" and gold.unit is NONE and wanted.ratio:
+        return (), "a ratio is asked for, not an amount of money"
+    if unit.kind == "count" and wanted.money:
+        return (), "an amount of money is asked for, not a number of things"
     currency = gold.unit.label if gold.unit.kind == "money" else gold.home
     if unit.kind == "money" and not same_money(unit.label, currency):
         return (), f"another currency ({unit.label}, not {currency})"

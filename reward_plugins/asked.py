@@ -39,6 +39,15 @@ _HOW_MANY_TIME = re.compile(
     r"how (?:many|much) (?P<unit>years|months|days|weeks|quarters|hours)\b|\bin (?P<other>years|months|days)\b", re.I
 )
 _HOW_MANY = re.compile(r"\bhow many\b|\bnumber of\b|多少(?:人|家|股|户|名|件)|几(?:人|家|个)", re.IGNORECASE)
+_MONEY = re.compile(
+    r"\b(?:revenues?|sales|expenses?|income|costs?|profits?|earnings|cash|debt|assets|liabilities|equity|dividends?|tax(?:es)?)\b"
+    r"|收入|利润|成本|费用|资产|负债|现金|金额|余额|股利|税",
+    re.IGNORECASE,
+)
+_RATIO = re.compile(r"\bratio\b|比率|比值|周转率|市盈率|市净率|倍数", re.IGNORECASE)
+_THINGS = re.compile(
+    r"\b(?:shares?|stocks?|units?|options?|employees|people|customers|times)\b|股(?!利)|人|家|次|倍", re.IGNORECASE
+)
 _IN_DOLLARS = re.compile(r"\bin (?:us )?(?:dollars|usd)\b|\(dollars\)", re.IGNORECASE)
 _FOREIGN = re.compile(r"美元|美金|港元|港币|欧元|英镑|日元|澳元|加元|外汇|汇率|ドル|ユーロ|[$€£]|USD|HKD|EUR")
 _KANA = re.compile("[\u3041-\u30fa]")
@@ -65,7 +74,7 @@ MOVEMENT = re.compile(
     re.IGNORECASE,
 )
 LEVEL = re.compile(
-    r"(?P<down>\b(?:loss(?:es)?|lost|losing|deficits?|outflows?|used|shortfall)\b|净亏损|亏损|净流出|流出|逆差|赤字|(?<!扭)(?<!转)亏|转亏(?!为盈)|損失)"
+    r"(?P<down>\b(?:loss(?:es)?|lost|losing|deficits?|outflows?|used|shortfall)\b|净亏损|亏损|净流出|流出|逆差|赤字|(?<!扭)(?<!转)亏|转亏(?!为盈)|(?<!减值)(?<!变动)损失|損失)"
     r"|(?P<up>\b(?:profits?|income|inflows?|earned|earnings|surplus|gain(?:s|ed)?)\b|扭亏|转亏为盈|盈利|净利润|净流入|流入|盈余|顺差|净赚|利益)",
     re.IGNORECASE,
 )
@@ -78,7 +87,8 @@ class Asked:
     `percent`: a percentage, in so many words; `points`: percentage points; `share`: a rate or a share of a whole.
     `multiple`: a ratio or a number of times. `unit`: the unit that a bare number is in, None where the question does
     not say. `direction`: -1 where a decrease or a loss is asked for, 1 for an increase, 0 where the sign is open.
-    `counted`: a number of things. `year`: a calendar year. `ordered`: several values in the question's order. `home`: the currency that goes
+    `counted`: a number of things. `money`: an amount of money and no number of things.
+    `ratio`: a ratio by its name. `year`: a calendar year. `ordered`: several values in the question's order. `home`: the currency that goes
     without saying in the question's language, "" where it names another or has no single one.
     """
 
@@ -89,6 +99,8 @@ class Asked:
     unit: Unit | None
     direction: int
     counted: bool
+    money: bool
+    ratio: bool
     year: bool
     ordered: bool
     home: str
@@ -107,6 +119,8 @@ def asked(question: str) -> Asked:
         unit=_unit(tail),
         direction=_direction(tail),
         counted=_HOW_MANY.search(tail) is not None,
+        money=_MONEY.search(tail) is not None and _HOW_MANY.search(tail) is None and _THINGS.search(tail) is None,
+        ratio=_RATIO.search(tail) is not None,
         year=_YEAR.search(tail) is not None,
         ordered=_ORDERED.search(tail) is not None,
         home=_home(question),

@@ -14,6 +14,8 @@ BY_TEXT = "the option's text"
 NO_OPTION = "it names no option"
 _JOIN = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option){0,6}"
 _LETTERS = rf"\(?[A-H]\)?(?:{_JOIN}\(?[A-H]\)?){{0,8}}(?![A-Za-z])"
+# A full-width comma or a semicolon between letters is a clause's end where the second clause says what is wrong with its own.
+_LISTED = r"\(?[A-H]\)?(?:(?:[\s、,/&+和与及]|and|以及|选项|option){0,6}\(?[A-H]\)?){0,8}(?![A-Za-z])"
 _PYTHON_PAIR = re.compile(r"['\"]([A-H])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
 _MARKER = re.compile(r"(?:^|(?<=[\s;；]))[(（]?([A-H])[)）.、:：．](?!\d)\s*")
 
@@ -38,13 +40,13 @@ _NOT_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _NOT_AFTER = re.compile(
-    rf"({_LETTERS})\s*(?:项|选项)?\s*(?:都|均|是|则)?(?:不正确|不对|错误|错的?|不符合?|不选|有误|说法错误|不属于|, ?(?:错误|错))"
+    rf"({_LISTED})\s*(?:项|选项)?\s*(?:都|均|是|则)?(?:的)?(?:说法|表述|描述|叙述)?(?:都|均)?(?:不正确|不对|错误|错的?|不符合?|不选|有误|说法错误|不属于|, ?(?:错误|错))"
     rf"|({_LETTERS}) (?:is|are) (?:both )?(?:not|incorrect|wrong|false)",
 )
 # "C; A and B are assets", "应选A，B是审计文件": a later clause that says what the other options are chooses none of them.
 _DESCRIBED = re.compile(
     rf"(?P<edge>[，,；;。]|[.] |\n)\s*(?:而|其中|while |whereas )?\s*(?:选项|[oO]ptions? )?(?P<letters>{_LETTERS})"
-    r"\s*(?:选?项)?\s*(?:(?:[都均](?:[是为]|属于|不是|不属于))|是|为|属于|不是|不属于|则[是为]|(?P<several>are )|is )(?P<what>[^。.;；\n]{1,80})"
+    r"\s*(?:选?项)?\s*(?:(?:[都均](?:[是为]|属于|不是|不属于))|是|为|属于|不是|不属于|则[是为]|(?P<several>are )|is )(?P<what>[^。.;；\n]{0,80})"
 )
 _AFFIRMS = re.compile(
     r"正确|[对可应也选]|答案|合适|\b(?:correct|right|answer|true|also|too|possible|acceptable|fine|valid|best|chosen|choice)\b",
@@ -53,7 +55,7 @@ _AFFIRMS = re.compile(
 _CHOSEN_BEFORE = re.compile(r"选|答案|正确|\b(?:correct|answer|choice|option)\b", re.IGNORECASE)
 _HEDGE = re.compile(
     r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|possible|might|could|guess|unsure|not sure|unless|any|others?|"
-    r"none|all|although|but)\b|或|还是|可能|也许|不确定|猜|其中之一|以上|全部|其[余他]|都不|[?？]",
+    r"none|all|although|but)\b|或|还是|可能|也许|不确定|猜|其中之一|以上|全部|其[余他]|都不|[?？]|[A-H]\s*[中里当]+[,，]?\s*(?:只|仅)",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"(?<![A-Za-zÀ-ɏ0-9_'&$\-])([A-Z]{1,8})(?![A-Za-z0-9_'&\-]|股|类(?!型)|轮|级|座)")
@@ -182,7 +184,7 @@ def _without_descriptions(text: str) -> str:
         front = text[: match.start()]
         several = len(re.findall("[A-H]", match.group("letters"))) > 1
         together = "都" in match.group() or "均" in match.group() or match.group("several") is not None
-        listed = match.group("edge") in ",，" and not _CHOSEN_BEFORE.search(front)
+        listed = match.group("edge") == "," and not _CHOSEN_BEFORE.search(front)
         if listed or several != together or not _TOKEN.search(front) or _AFFIRMS.search(match.group("what")):
             return match.group()
         return match.group("edge")

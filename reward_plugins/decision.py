@@ -26,6 +26,10 @@ _LONGEST_ANSWER = 4000
 _SHOWN = 1000  # characters of the answer in a verdict, which go into logs and to a judge
 
 _OPEN_DATE = re.compile(r"\b(?:before|after|until|by|around)\b|以前|以后|之前|之后|左右", re.IGNORECASE)
+_SECOND_DATE = re.compile(
+    r"(?:[和与、及,，至到~]|\band\b|\bto\b|-) ?(?:第?[一二三四1-4] ?季度|q[1-4]\b|\d{1,2} ?[月日号]|(?:19|20)\d\d(?:年|\b))",
+    re.IGNORECASE,
+)
 _WORKING = re.compile(r"=|≈|:|：|[a-z]{3,} [a-z]{2,} |[\u4e00-\u9fff]{4}", re.IGNORECASE)
 _LETTERS_ONLY = re.compile(r"[(]?[A-H](?:[、,， ]*[A-H]){0,7}[).。]?")
 _CODE_BLOCK = re.compile(r"```[a-z+]+\s")
@@ -228,7 +232,10 @@ def _judge_range(text: str, expected: Expectation) -> tuple[str, str]:
 
 
 def _judge_date(text: str, expected: Expectation) -> tuple[str, str]:
-    found = {date for date, _, _ in dates(text)}
+    spans = dates(text)
+    found = {date for date, _, _ in spans}
+    if len(found) == 1 and _SECOND_DATE.match(text[spans[-1][2] :].lstrip()):
+        return "wrong", "it states several dates"
     if len(found) != 1:
         return "wrong", "it states no date" if not found else "it states several dates"
     if hedge(text) or _OPEN_DATE.search(text):

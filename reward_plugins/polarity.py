@@ -17,7 +17,7 @@ _LEAD = re.compile(
 )
 _BOTH = re.compile(
     r"是否|是不是|对不对|是/否|对错|正误|真假|正确/?错误|错误/?正确|是与否|yes ?/ ?no|true ?/ ?false|部分|不一定|未必|不确定|可能|也许|或|既|"
-    r"一半|\b(?:maybe|perhaps|possibly|partly|partially|unclear|may|might|either|depends|or)\b|[?？]|はい.{0,3}いいえ",
+    r"一半|\b(?:maybe|perhaps|possibly|partly|partially|unclear|may|might|either|depends|or|vs|versus|guess|no idea)\b|[?？]|猜|(?:无法|不能|难以|不可)(?:说|认为|判断|认定|断言|算)|はい.{0,3}いいえ",
     re.IGNORECASE,
 )
 # 是正确的, 对于: the first character is no judgement of its own.
@@ -25,7 +25,7 @@ _GOES_ON = frozenset("于正错不否比")
 # "not no" is said by nobody who means yes.
 _DOUBLE = re.compile(r"(?:\bnot|不是|并非)\s*[“\"']?(?:no\b|否|いいえ|はい)", re.IGNORECASE)
 _NO_HEAD = re.compile(
-    r"否(?!则)|不是的?|不正确|不对|不属实|不(?!错|否)|错误?|并非(?!否|错)|(?<!并)非(?!否)|没有(?!错)|いいえ|no\b|false\b|not (?:true|correct|right)\b|f\b|incorrect\b|wrong\b",
+    r"否(?!则)|不是的?|不正确|不对|不属实|不(?!错|否)|错误?|并非(?!否|错|不)|(?<!并)非(?!否)|没有(?!错)|いいえ|no\b|false\b|not (?:true|correct|right)\b|f\b|incorrect\b|wrong\b",
     re.I,
 )
 _YES_HEAD = re.compile(
@@ -35,8 +35,8 @@ _YES_HEAD = re.compile(
 
 # In a sentence: a judgement is one of these words; 是 alone is a copula there.
 _WORDS = re.compile(
-    r"(?P<yes>没有错误?|没错|不错|无误|并非错误|并非否|不否|not (?:false|wrong|incorrect|no)\b|isn't (?:false|wrong)\b)"
-    r"|(?P<no>并?不正确|不是正确|并不对|不对|不属实|并非(?:正确|如此)?|not (?:\w+ )?(?:true|correct|right|yes)\b|"
+    r"(?P<yes>没有错误?|没错|不错|无误|并非错误|并非否|不否|(?:(?:is|was|are|were) )?not (?:false|wrong|incorrect|untrue|no)\b|isn't (?:false|wrong)\b)"
+    r"|(?P<no>并?不正确|不是正确|并不对|不对|不属实|并非(?!不)(?:正确|如此)?|not (?:\w+ )?(?:true|correct|right|yes)\b|"
     r"(?:isn't|wasn't|is not|n't) (?:\w+ )?(?:true|correct|right)\b|(?:did|does|do|is|was|were|are|has|have) not\b|n't\b|untrue|incorrect|\bwrong\b|\bfalse\b|\bno\b|错误|错|いいえ)"
     r"|(?P<yes2>正确|对(?![于照比应方])|属实|\btrue\b|\byes\b|\bcorrect\b|はい)",
     re.IGNORECASE,
@@ -99,9 +99,12 @@ def asked_predicate(text: str, question: str) -> bool | None:
     """What an answer says that repeats the question's own verb: 是否构成 is answered by 构成 or by 不构成."""
     if _BOTH.search(text) or len(text) > 120:
         return None
+    text, question = text.replace("应该", "应当"), question.replace("应该", "应当")
     for match in reversed(list(_WHETHER.finditer(question[-400:]))):
         verb = match.group(1)
         at = text.find(verb)
         if at >= 0:
-            return not any(character in _DENYING for character in text[max(0, at - 3) : at])
+            denials = sum(character in _DENYING for character in text[max(0, at - 3) : at])
+            denials += text[at + 2 : at + 3] in ("不", "未", "没") and text[at + 2 : at + 4] != "不少"
+            return denials % 2 == 0  # 并非不属于 says 属于
     return None

@@ -36,6 +36,10 @@ _DENOMINATOR = re.compile(r" ?/ ?(\d{1,12}(?:\.\d{1,12})?)(?![\d/]|\.\d)")
 _TO_ONE = re.compile(r" ?(?::| to (?=1(?!\d))) ?(\d{1,9}(?:\.\d{1,9})?)(?![\d:%]|\.\d)")
 # A single Chinese digit is often part of a word (一般, 统一, 第三); it counts as a number before a unit or by itself.
 _WORD_AROUND = re.compile(r"[\u4e00-\u9fff]")
+# What an amount is paid for, or how often, is no other unit: 0.85元/股, $12.47 per share, 2.5次/年.
+_PER = r"(?:股|份|吨|人|户|件|平方米|[个]?月|年|天|日|次|share|year|annum|month|quarter|week|day|unit|ton|barrel|ounce|employee|person)"
+_PER_BEFORE = re.compile(rf"^ *每 ?{_PER} *", re.IGNORECASE)
+_PER_AFTER = re.compile(rf"^ ?次?(?: ?(?:/|每|per\b) ?{_PER}\b)? *", re.IGNORECASE)
 _NEGATIVE_WORD = re.compile(r"(?:negative|minus|负的?) ?$", re.IGNORECASE)
 
 
@@ -115,7 +119,7 @@ def whole(text: str) -> Quantity | None:
     """The quantity that the whole text is, or None if there is anything besides it."""
     found = scan(text)
     if found and len(found) == 1:
-        rest = text[: found[0].start] + text[found[0].end :]
+        rest = _PER_BEFORE.sub("", text[: found[0].start]) + _PER_AFTER.sub("", text[found[0].end :])
         if not rest.strip(" .。;；,，!！\"'"):
             return found[0]
     return None

@@ -133,6 +133,9 @@ _FILLER = frozenset(
         "即",
         "叫",
         "做",
+        "有",
+        "包",
+        "括",
         "称",
         "作",
         "家",
@@ -174,6 +177,12 @@ _ONE_MOVE = re.compile(
 )
 
 
+# "Europe ($520 million)": the figure behind a term is the evidence for it.
+_EVIDENCE = re.compile(
+    r" ?[(（][$€£¥]?[\d.,]{1,20} ?(?:%|thousand|million|billion|[百千]?[万亿]?元|[万亿])?[)）]", re.IGNORECASE
+)
+
+
 def normal(text: str) -> str:
     """A text without case, articles, punctuation, quotes and hyphens, for comparison."""
     text = _ARTICLES.sub("", text.casefold())
@@ -187,6 +196,8 @@ def compare_text(answer: str, gold: str, question: str) -> tuple[str, str]:
     ours, theirs = normal(answer), normal(gold)
     if not theirs:
         return "undecided", "the gold is empty"
+    if answer.rstrip(_EDGES).endswith(("?", "？")) and not gold.rstrip(_EDGES).endswith(("?", "？")):
+        return "wrong", "it asks"
     if ours == theirs:
         return "correct", "the same words"
     if ours.replace(" ", "") == theirs.replace(" ", ""):
@@ -196,6 +207,8 @@ def compare_text(answer: str, gold: str, question: str) -> tuple[str, str]:
     if _ONE_MOVE.fullmatch(gold.strip(_EDGES)) or (len(theirs) == 2 and any(move.search(gold) for move in _MOVES)):
         return _compare_moves(answer, gold)
     answer = _EXPLAINED.split(answer, maxsplit=1)[0]
+    if not any(character.isdecimal() for character in gold):
+        answer = _EVIDENCE.sub("", answer)
     ours = normal(answer)
     found = _find(theirs, ours)
     denied, open_ended = _DENIED.search(answer), _OPEN.search(answer)
@@ -323,12 +336,27 @@ def label_names(labels: Any) -> dict[str, set[str]]:
     return {}
 
 
+# "bullish, not bearish", 不是积极，而是消极: the label that is set aside.
+_CONTRAST = re.compile(
+    r"(?:\b(?:not|rather than|instead of)\b|而非|而?不是|并非) ?(?:an? |the )?[\"“']?(?P<label>[a-z]{2,24}|[\u4e00-\u9fff]{1,6}?)[\"”']?"
+    r"(?=$|[,，.。;；)）]|而是| but\b)(?:[,，]? ?(?:而是|but\b))?",
+    re.IGNORECASE,
+)
+
+
+def _contrasted(text: str) -> set[str]:
+    return {normal(match.group("label")) for match in _CONTRAST.finditer(text)}
+
+
 def compare_label(answer: str, gold: str, labels: Mapping[str, set[str]]) -> tuple[str, str]:
     """Whether a (plain) answer names the gold's label and no other."""
     wanted = next((name for name, names in labels.items() if normal(gold) in names), "")
     short = _EXPLAINED.split(answer, maxsplit=1)[0]
     text = normal(short)
     named = {name for name, names in labels.items() if any(_find(other, text) >= 0 for other in names if other)}
+    if len(named) > 1 and (lesser := _contrasted(short)):
+        named -= {name for name, names in labels.items() if names & lesser}
+        short = _CONTRAST.sub(" ", short)
     # a label inside a longer one (正面 in 非正面情绪) is the longer one's
     named = {name for name in named if not any(name != other and name in other for other in named)}
     if not named:
