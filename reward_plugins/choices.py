@@ -68,6 +68,7 @@ _NOT_TEXT = re.compile(
     r"(?:不是|并非|非|不选|\bnot|\bisn't|\bno|n't be|never|neither|nor|rather than)\s*(?:the |an? )?[“\"'(]*$",
     re.IGNORECASE,
 )
+_KEY = re.compile(r"(?:选项|OPTION|CHOICE)?[\W_]*([A-Z])[\W_]*")
 _SPOTTED = re.compile(f"{_SPOT}([A-H])")
 _PAIR = re.compile(rf"([A-H])[\s.、:：)）(（\-\"']{{0,4}}{_SPOT}([A-H])")
 _SHORT_PAIR = re.compile(r"([A-H])[\s.、:：)(]{1,3}(\S)\)?")
@@ -86,10 +87,12 @@ def gold_letters(gold: str) -> frozenset[str] | None:
 def options_of(choices: Any, question: str = "") -> dict[str, str]:
     """The options by letter, from whatever form the data set has them in; else from the question's text; else {}.
 
-    A mapping, a list, a text of lines ("A. cash"), or a mapping printed as text.
+    A mapping (by "A", "A.", "(a)", "选项A"; a key without a letter is left out), a list, a text of lines ("A. cash"), or a
+    mapping printed as text.
     """
     if isinstance(choices, Mapping):
-        return {str(key).strip().upper(): str(value) for key, value in choices.items() if str(value).strip()}
+        keyed = ((_KEY.fullmatch(str(key).strip().upper()), str(value)) for key, value in choices.items())
+        return {match.group(1): value for match, value in keyed if match and value.strip()}
     if isinstance(choices, (list, tuple)):
         return {
             chr(65 + index): re.sub(r"^\(?[A-H][).、:：．]\s*", "", str(value))

@@ -164,6 +164,18 @@ def test_points_and_basis_points_are_one_amount(points: Decimal, sign: str) -> N
     assert not verify(f"<answer>{points} bps</answer>", f"{points}{sign}").correct
 
 
+@pytest.mark.parametrize("keys", ["A B", "A. B.", "(a) (b)", "选项A 选项B", "option_a option_b"])
+def test_the_keys_of_choices_are_letters_however_written(keys: str) -> None:
+    meta = {"choices": dict(zip(keys.split(), ["500", "300"], strict=True))}
+    for answer, right in (("500万元", True), ("300万元", False), ("A", True), ("B", False), ("500元", False)):
+        assert verify(f"<answer>{answer}</answer>", "A", "收益为（）万元。", meta).correct == right
+
+
+def test_choices_without_letters_are_none() -> None:
+    meta = {"choices": {"AX": "500", "BX": "300"}}
+    assert verify("<answer>500元</answer>", "A", "收益为（）万元。", meta).status == "wrong"
+
+
 WRONG = [case for case in cases() if case.label in "-!" and "answer>" in case.response][::7]
 
 
