@@ -164,7 +164,11 @@ def _amount(stated: Quantity, named: Unit | None, dataset: str, meta: Mapping[st
     own = stated.unit
     unit, why = own, "the gold states its unit"
     fixed = True
-    if own is NONE or own.kind == "count" or (own.kind == "money" and not own.scaled and own.factor == 1):
+    if (
+        own is NONE
+        or (own.kind == "count" and not own.scaled)
+        or (own.kind == "money" and not own.scaled and own.factor == 1)
+    ):
         if named is not None and (named.scaled or named.kind) and not (named.kind == "share" and named.label != "x"):
             kind, label, factor = (
                 (own.kind, own.label, own.factor) if own.kind else (named.kind, named.label, named.factor)

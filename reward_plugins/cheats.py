@@ -12,12 +12,12 @@ _TO_THE_GRADER = re.compile(
     r"|\bfull (?:marks|score|credit)\b|(?<![\w\-])(?:score|reward|grade)\b[\"']? ?[:=] ?(?:1|100|true|full|max)|[\"']correct[\"']|(?m:^system ?:)"
     r"|\b(?:response|output|solution|submission|completion)s? (?:is|was|are) (?:fully |entirely )?(?:correct|right|accepted)\b"
     r"|\byou (?:must|should|have to) (?:accept|return|output|say)\b|\[\[|\banswer is (?:correct|right)\b"
-    r"|请判|评分者|评分员|判为正确|判定为?正确|视为正确|满分|请给分|给分|阅卷|裁判|评委|忽略(?:之前|以上|上述|前面|所有)|答案(?:是)?正确|得分|系统提示",
+    r"|\b(?:rubric|answer key)\b|按正确(?:处理|计|给)|请判|评分者|评分员|判为正确|判定为?正确|视为正确|满分|请给分|给分|阅卷|裁判|评委|忽略(?:之前|以上|上述|前面|所有)|答案(?:是)?正确|得分|系统提示",
     re.IGNORECASE,
 )
 _CODE = re.compile(
     r"```[a-z]|\b(?:print|eval|exec|lambda|float|int|str|chr|ord|system|max|min|sum|round|len|range|input|console\.log|printf)"
-    r" ?\(|\blambda\b|\bimport [a-z]|\breturn [\w\"']|\bdef [a-z]|\bSELECT\b|\bf[\"']|\bos\.|__\w+__|%\([a-z]|\bfor \w+ in\b|\belse\b",
+    r" ?\(|\blambda\b|\bimport [a-z]|\breturn [\w\"']|\bassert \w|[\w\])] ?== ?\S|\bdef [a-z]|\bSELECT\b|\bf[\"']|\bos\.|__\w+__|%\([a-z]|\bfor \w+ in\b|\belse\b",
 )
 _SLOT = re.compile(
     r"\$?\{\{?\s*[^\W\d][\w ]*\}?\}|%[sdf]\b|\[(?:insert|your|answer)\b|\byour answer\b|<[a-z_ ]+>", re.IGNORECASE

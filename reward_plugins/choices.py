@@ -16,8 +16,12 @@ _JOIN = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option){0,6}"
 _LETTERS = rf"\(?[A-H]\)?(?:{_JOIN}\(?[A-H]\)?){{0,8}}(?![A-Za-z])"
 # A full-width comma or a semicolon between letters is a clause's end where the second clause says what is wrong with its own.
 _LISTED = r"\(?[A-H]\)?(?:(?:[\s、,/&+和与及]|and|以及|选项|option){0,6}\(?[A-H]\)?){0,8}(?![A-Za-z])"
+_ASKS_FOR_NOT = re.compile(
+    r"\b(?:NOT|EXCEPT)\b|\b(?:incorrect|false|wrong)\b|(?:不属于|不正确|不包括|不是|不符合|错误|有误|不对)[^，。？?\n]{0,20}的",
+    re.IGNORECASE,
+)
 _PYTHON_PAIR = re.compile(r"['\"]([A-H])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
-_MARKER = re.compile(r"(?:^|(?<=[\s;；]))[(（]?([A-H])[)）.、:：．](?!\d)\s*")
+_MARKER = re.compile(r"(?:^|(?<=[\s;；。）)？?：:]))[(（]?([A-H])[)）.、:：．](?!\d)\s*")
 
 _LOWER_ONLY = re.compile(
     r"(?:the answer is |option |choice |选项?)?[\s(\[{'\"]*([a-h](?:[\s,;、和&/]*[a-h])*)[\s)\]}'\".。]*"
@@ -46,7 +50,7 @@ _NOT_AFTER = re.compile(
 # "C; A and B are assets", "应选A，B是审计文件": a later clause that says what the other options are chooses none of them.
 _DESCRIBED = re.compile(
     rf"(?P<edge>[，,；;。]|[.] |\n)\s*(?:而|其中|while |whereas )?\s*(?:选项|[oO]ptions? )?(?P<letters>{_LETTERS})"
-    r"\s*(?:选?项)?\s*(?:(?:[都均](?:[是为]|属于|不是|不属于))|是|为|属于|不是|不属于|则[是为]|(?P<several>are )|is )(?P<what>[^。.;；\n]{0,80})"
+    r"\s*(?:选?项)?\s*(?:(?:[都均](?:[是为]|属于|不是|不属于))|是|为|属于|不是|不属于|与|则[是为]|(?P<several>are )|is )(?P<what>[^。.;；\n]{0,80})"
 )
 _AFFIRMS = re.compile(
     r"正确|[对可应也选]|答案|合适|\b(?:correct|right|answer|true|also|too|possible|acceptable|fine|valid|best|chosen|choice)\b",
@@ -115,10 +119,13 @@ def _marked(text: str) -> dict[str, str]:
     return options if len(options) >= 2 else {}
 
 
-def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple[frozenset[str], str]:
+def chosen(
+    text: str, options: Mapping[str, str], keys: frozenset[str], question: str = ""
+) -> tuple[frozenset[str], str]:
     """The letters that a (plain) answer chooses; the empty set, and why, where it chooses none or cannot be read.
 
-    `options` may be {} where the data set does not have them; `keys` are the letters that exist.
+    `options` may be {} where the data set does not have them; `keys` are the letters that exist. Where the `question`
+    asks for what is not so, "C不属于流动资产" chooses C.
     """
     none: frozenset[str] = frozenset()
     text = text.strip(" \"'.。")
@@ -160,12 +167,15 @@ def chosen(text: str, options: Mapping[str, str], keys: frozenset[str]) -> tuple
         if len(set(named)) < len(named):
             return none, "it repeats a letter"
         letters |= set(named)
-    if letters & refused:
+    negative = _ASKS_FOR_NOT.search(question) is not None and not _NOT_BEFORE.search(marked)
+    if letters & refused and not (negative and letters == refused):
         return none, "it chooses and refuses the same letter"
     if letters - keys:
         return none, "it names a letter that is no option"
     if not letters and not refused:
         return _by_text(text, decided, options)
+    if not letters and negative:
+        return frozenset(refused), "the letters said to be none"
     if not letters:
         return none, "it says only what is not chosen"
     short = _SHORT_PAIR.fullmatch(decided.strip())

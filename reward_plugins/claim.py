@@ -121,6 +121,9 @@ def claims(text: str, kind: str, question: str = "", years: bool = False) -> Cla
         kept = _after_result(text, kept)
         if len(kept) > 1:
             return Claims((), "it states several values")
+    if len(kept) > 1:  # "4.0 - 0.8 = 3.2, i.e. $3.2 billion": the bare result is said again with its unit
+        said = {quantity.value for quantity in kept if quantity.unit is not NONE}
+        kept = [quantity for quantity in kept if quantity.unit is not NONE or quantity.value not in said]
     if not kept:
         return Claims((), "it states no value of its own")
     for quantity in kept:
@@ -273,6 +276,9 @@ def direction(text: str, quantity: Quantity) -> int:
     start = 0
     for match in _CLAUSE.finditer(text, 0, quantity.start):
         start = match.end()
+    sums = [match.end() for match in _EQUALS.finditer(text, start, quantity.start)]
+    if sums and any(character.isdecimal() for character in text[start : sums[-1]]):
+        start = sums[-1]  # "4.0 less 0.8 = 3.2": the words belong to the sum
     front, back = text[start : quantity.start], text[quantity.end : quantity.end + 24]
     if stop := _CLAUSE.search(back):
         back = back[: stop.start()]

@@ -158,7 +158,7 @@ def _judge_choice(text: str, expected: Expectation) -> tuple[str, str]:
     poles = {key: polarity(option) for key, option in options.items() if len(option) <= 8}
     if len(poles) == len(options) == 2 and set(poles.values()) == {True, False}:
         return _judge_true_false(text, expected, poles)
-    letters, why = chosen(text, options, keys)
+    letters, why = chosen(text, options, keys, expected.question)
     if not letters and why == NO_OPTION and options:
         letters, why = _by_amount(text, expected)
     if letters and why == BY_TEXT and any(figure.isdecimal() for figure in text):

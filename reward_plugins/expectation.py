@@ -30,6 +30,12 @@ _CHOICE_QUESTION = re.compile(
 _TRUE_FALSE = re.compile(r"\btrue\b.{0,12}\bfalse\b|判断|是否|对错|正误", re.IGNORECASE)
 _KANA = re.compile("[\u3041-\u30fa]")
 _YEARS = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+# A gold that says its sign in words: 增加500万元, decrease of $5 million.
+_MOVED = re.compile(
+    r"(?:(?P<up>增加|上升|增长|上涨|提高|an? increase|increased?|rose|up)"
+    r"|(?P<down>减少|下降|降低|下跌|亏损|an? decrease|decreased?|fell|down|declined?))(?:了| by| of)? ?(?=[\d$¥€£])",
+    re.IGNORECASE,
+)
 _NAMES_WITH_COMMAS = re.compile(
     r"(?:[^,，、]{1,60}[,，、] ?(?:and )?){1,40}[^,，、]{1,60}|[^ ]{1,30}(?: [^ ]{1,30}){0,2} and [^ ]{1,30}(?: [^ ]{1,30}){0,2}"
 )
@@ -126,6 +132,9 @@ def _read(gold: str, question: str, meta: Mapping[str, Any]) -> Expectation:
     if not equation and (ends := gold_range(text)) is not None:
         return Expectation("range", text, question, wanted, ends=ends)
     stated = text.rpartition("=")[2].strip() if equation else text
+    if (moved := _MOVED.match(stated)) and whole(stated[moved.end() :]) is not None:
+        negative = moved.lastgroup == "down" and wanted.direction >= 0
+        stated = ("-" if negative else "") + stated[moved.end() :]
     alone = whole(stated)
     if alone is not None and alone.year_like and wanted.year and not meta.get("scale"):
         year = NumericGold((Target(alone.value, alone.place, "gold"),), alone.unit, (), False, "a calendar year")

@@ -135,6 +135,8 @@ _FILLER = frozenset(
         "做",
         "有",
         "包",
+        "计",
+        "提",
         "括",
         "称",
         "作",
@@ -183,6 +185,9 @@ _EVIDENCE = re.compile(
 )
 
 
+_YEAR_SPAN = re.compile(r"\b((?:19|20)\d\d)年? ?(?:[-–—~～至到]|to) ?((?:19|20)\d\d)(?!\d|[-/.]\d)年?")
+
+
 def normal(text: str) -> str:
     """A text without case, articles, punctuation, quotes and hyphens, for comparison."""
     text = _ARTICLES.sub("", text.casefold())
@@ -193,6 +198,7 @@ def normal(text: str) -> str:
 
 def compare_text(answer: str, gold: str, question: str) -> tuple[str, str]:
     """Whether a (plain) answer is the gold's words, alone or in a sentence that adds nothing."""
+    answer, gold = _YEAR_SPAN.sub(r"\1至\2年", answer), _YEAR_SPAN.sub(r"\1至\2年", gold)
     ours, theirs = normal(answer), normal(gold)
     if not theirs:
         return "undecided", "the gold is empty"
@@ -233,6 +239,8 @@ def compare_text(answer: str, gold: str, question: str) -> tuple[str, str]:
     around = [word for word in _words(rest) if word not in _FILLER]
     known = set(_words(normal(question)))
     rivals = _rivals(theirs, normal(question))
+    if (affirmed := theirs.lstrip("不未非没无")) and affirmed != theirs and affirmed in rest:
+        return "wrong", "it names both sides of the question"
     strange = [word for word in around if word not in known and not _inflected(word, known)]
     if rivals & set(around):
         return "wrong", "it names both sides of the question"

@@ -18,6 +18,9 @@ _FOUR_DIGITS = 1000
 # A gold of 0 has no digits to round to: what would be shown as 0.00 in a statement (or 0.0%) is zero.
 ZERO = Decimal("0.0005")
 
+# Decimals keep 28 digits in a product; two thirds written twice differ beyond them.
+_PRECISION = Decimal("1e-24")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -38,7 +41,7 @@ def same(value: Decimal, place: Decimal, targets: Sequence[Target], unit: Decima
     off = abs(value - finest.value)
     if finest.value == 0:
         return off <= ZERO * unit, f"a gold of 0 allows {ZERO} either way"
-    if off == 0:
+    if off <= abs(finest.value) * _PRECISION:
         return True, "the same number"
     for coarse in targets[1:]:
         if value == coarse.value:
