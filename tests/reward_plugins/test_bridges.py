@@ -169,10 +169,11 @@ def test_ms_swift_s_own_registry_and_scoring() -> None:
     import_external_file(str(FOLDER / "ms_swift.py"))
     rewards, names = resolve_reward_funcs(["finance_accuracy", "finance_format"], args=SimpleNamespace())
     assert names == ["FinanceAccuracy", "FinanceFormat"]
-    rows = [(RIGHT, "14.32%", None), ("<answer>LIFO</answer>", "B", CHOICE["meta"]), (UNTOLD, "the Board", None)]
+    # Only the question, which is in the messages, says that the bare gold is a percentage.
+    rows = [(RIGHT, "14.32", None), ("<answer>LIFO</answer>", "B", CHOICE["meta"]), (UNTOLD, "the Board", None)]
     samples = [
         GRPOSample(
-            messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": text}],
+            messages=[{"role": "user", "content": "What percent of revenue?"}, {"role": "assistant", "content": text}],
             extra={"solution": gold, "meta": json.dumps(meta) if meta else ""},
         )
         for text, gold, meta in rows
