@@ -12,7 +12,7 @@ _TO_THE_GRADER = re.compile(
     r"|\bfull (?:marks|score|credit)\b|(?<![\w\-])(?:score|reward|grade)\b[\"']? ?[:=] ?(?:1|100|true|full|max)|[\"']correct[\"']|(?m:^system ?:)"
     r"|\b(?:response|output|solution|submission|completion)s? (?:is|was|are) (?:fully |entirely )?(?:correct|right|accepted)\b"
     r"|\byou (?:must|should|have to) (?:accept|return|output|say)\b|\[\[|\banswer is (?:correct|right)\b"
-    r"|\b(?:rubric|answer key)\b|按正确(?:处理|计|给)|请判|评分者|评分员|判为正确|判定为?正确|视为正确|满分|请给分|给分|阅卷|裁判|评委|忽略(?:之前|以上|上述|前面|所有)|答案(?:是)?正确|得分|系统提示",
+    r"|\b(?:rubric|answer key|ground truth|gold answer|reference answer|reference says)\b|按正确(?:处理|计|给)|请判|评分者|评分员|判为正确|判定为?正确|视为正确|满分|请给分|给分|阅卷|裁判|评委|忽略(?:之前|以上|上述|前面|所有)|答案(?:是)?正确|得分|系统提示",
     re.IGNORECASE,
 )
 _CODE = re.compile(

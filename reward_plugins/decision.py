@@ -98,7 +98,7 @@ def _all_of(answers: tuple[str, ...], expected: Expectation) -> tuple[Status, st
         return "no_answer", "it declines to answer"
     if all(status == "correct" for status, _ in states):
         return states[0]
-    if len({normal(plain(answer)) for answer in answers}) == 1:
+    if len({plain(answer).casefold().strip(" .。") for answer in answers}) == 1:
         return states[0]
     return "wrong", "its final answers conflict"
 

@@ -17,7 +17,7 @@ _LEAD = re.compile(
 )
 _BOTH = re.compile(
     r"是否|是不是|对不对|是/否|对错|正误|真假|正确/?错误|错误/?正确|是与否|yes ?/ ?no|true ?/ ?false|部分|不一定|未必|不确定|可能|也许|或|既|"
-    r"一半|\b(?:maybe|perhaps|possibly|partly|partially|unclear|may|might|either|depends|or|vs|versus|guess|no idea|hardly|barely|scarcely|far from)\b|[?？]|猜|(?:无法|不能|难以|不可)(?:说|认为|判断|认定|断言|算)|はい.{0,3}いいえ",
+    r"一半|\b(?:maybe|perhaps|possibly|probably|partly|partially|unclear|may|might|either|depends|or|vs|versus|guess|no idea|hardly|barely|scarcely|far from)\b|[?？]|猜|(?:无法|不能|难以|不可)(?:说|认为|判断|认定|断言|算)|はい.{0,3}いいえ",
     re.IGNORECASE,
 )
 # 是正确的, 对于: the first character is no judgement of its own.
@@ -25,7 +25,7 @@ _GOES_ON = frozenset("于正错不否比")
 # "not no" is said by nobody who means yes.
 _DOUBLE = re.compile(r"(?:\bnot|不是|并非)\s*[“\"']?(?:no\b|否|いいえ|はい)", re.IGNORECASE)
 _NO_HEAD = re.compile(
-    r"否(?!则)|不是的?|不正确|不对|不属实|不(?!错|否)|错误?|并非(?!否|错|不)|(?<!并)非(?!否)|没有(?!错)|いいえ|no\b|false\b|not (?:true|correct|right)\b|f\b|incorrect\b|wrong\b",
+    r"否(?!则)|不是的?|不正确|不对|不属实|不(?!错|否|存在错)|错误?|并非(?!否|错|不)|(?<!并)非(?!否)|没有(?!错)|いいえ|no\b|false\b|not (?:true|correct|right)\b|f\b|incorrect\b|wrong\b",
     re.I,
 )
 _YES_HEAD = re.compile(
@@ -35,8 +35,8 @@ _YES_HEAD = re.compile(
 
 # In a sentence: a judgement is one of these words; 是 alone is a copula there.
 _WORDS = re.compile(
-    r"(?P<yes>没有错误?|没错|不错|无误|并非错误|并非否|不否|(?:(?:is|was|are|were) )?not (?:false|wrong|incorrect|untrue|no)\b|isn't (?:false|wrong)\b)"
-    r"|(?P<no>并?不正确|不是正确|并不对|不对|不属实|并非(?!不)(?:正确|如此)?|not (?:\w+ )?(?:true|correct|right|yes)\b|"
+    r"(?P<yes>没有错误?|不存在错误|并?无不当|没错|不错|无误|并非错误|并非否|不否|(?:(?:is|was|are|were) )?not (?:false|wrong|incorrect|untrue|no)\b|isn't (?:false|wrong)\b)"
+    r"|(?P<no>并?不正确|有误|不成立|never (?:true|correct|right)\b|不是正确|并不对|不对|不属实|并非(?!不)(?:正确|如此)?|not (?:\w+ )?(?:true|correct|right|yes)\b|"
     r"(?:isn't|wasn't|is not|n't) (?:\w+ )?(?:true|correct|right)\b|(?:did|does|do|is|was|were|are|has|have) not\b|n't\b|untrue|incorrect|\bwrong\b|\bfalse\b|\bno\b|错误|错|いいえ)"
     r"|(?P<yes2>正确|对(?![于照比应方])|属实|\btrue\b|\byes\b|\bcorrect\b|はい)",
     re.IGNORECASE,
@@ -71,13 +71,14 @@ def polarity(text: str, digits: bool = False) -> bool | None:
             continue
         after = rest[match.end() :]
         if not after or not (after[0].isalnum() and after[0] < "\u3040"):
-            return None if _contradicts(after, value) else value
+            return None if _TAKEN_BACK.match(after) or _contradicts(after, value) else value
     found = {match.lastgroup != "no" for match in _WORDS.finditer(bare)}
     return found.pop() if len(found) == 1 else None
 
 
 _EXPLAINED = re.compile(r"[,，;；.。]? ?(?:\bbecause\b|\bsince\b|\bas\b|因为|由于|理由|ので|ため)", re.IGNORECASE)
-_BESIDE = r"(?:^|[,，.;；、/|}{]|\b(?:and|but|also|or)\b|也)\s*"
+_TAKEN_BACK = re.compile(r"\s*(?:(?:is|was) (?:wrong|incorrect|false|not)\b|是错|是不|→|⇒)", re.IGNORECASE)
+_BESIDE = r"(?:^|[,，.;；、/|}{:：]|\b(?:and|but|also|or)\b|也)\s*[\"'“]?"
 _STRAY_YES = re.compile(_BESIDE + r"(?:是的?(?![^,，。]{2})|yes\b|true\b|正确|对(?!于)|はい)", re.IGNORECASE)
 _STRAY_NO = re.compile(
     _BESIDE + r"(?:否|不是|也?不$|no\b(?! (?:doubt|longer|change|need|question))|false\b|错误?|いいえ)|也不",
