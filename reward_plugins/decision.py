@@ -88,6 +88,8 @@ def _is_bare_answer(text: str, expected: Expectation) -> bool:
 def _joined_boxes(answers: tuple[str, ...], expected: Expectation) -> str:
     """Several boxes for a gold of several parts are one answer; "" where they are not its parts."""
     size = len(expected.items) if expected.kind == "list" else len(expected.letters)
+    if expected.kind == "choice" and not all(len(plain(each).split(".")[0].strip(" ()")) == 1 for each in answers):
+        return ""  # a part of a choice is one letter; whole choices side by side are candidates
     return ", ".join(answers) if len(answers) == size and size > 1 and all(len(each) < 200 for each in answers) else ""
 
 
