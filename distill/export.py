@@ -79,6 +79,12 @@ class Settings(StageSettings):
         return self.folder / "manifest.json"
 
 
+def enter(settings: Settings) -> None:
+    """Put the set into `dataset_info.json`, where the SFT recipe looks for it; does nothing where it stands there."""
+    entry = sharegpt_entry(f"datasets/{settings.set}/sft/train.jsonl")
+    register(settings.root / "dataset_info.json", f"{settings.set}_sft", entry)
+
+
 def run(settings: Settings) -> dict[str, Any]:
     """Write the set; returns the counts of rows and of what was left out, by reason.
 
@@ -106,8 +112,7 @@ def run(settings: Settings) -> dict[str, Any]:
             path = folder / "test" / f"{source}.jsonl"
             written[path] = write_records(path, (rows.test(question) for question in test_questions))
         bars.update(bar, advance=1, note="")
-    entry = sharegpt_entry(f"datasets/{settings.set}/sft/train.jsonl")
-    register(settings.root / "dataset_info.json", f"{settings.set}_sft", entry)
+    enter(settings)
     counts = {
         "rows": {path.relative_to(folder).as_posix(): count for path, count in written.items()},
         "left_out": dict(sorted(left_out.items())),

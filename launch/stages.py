@@ -59,7 +59,9 @@ def run_export(name: str, *, overrides: list[str] | None = None, skip_bad: bool 
     settings = recipe.settings(export.Settings, asked, name)
     if settings.tokenizer:
         models.resolve(settings.tokenizer, home())  # the embedded model is unpacked on first use
-    return _once(settings, lambda: export.run(settings))
+    summary = _once(settings, lambda: export.run(settings))
+    export.enter(settings)  # the registry is shared and may have been put back since the set was written
+    return summary
 
 
 def run_sft(name: str, *, overrides: list[str] | None = None) -> Summary:

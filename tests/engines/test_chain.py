@@ -87,6 +87,7 @@ def test_every_request_is_accounted_for(chain: Chain) -> None:
 def test_a_second_run_does_nothing_and_takes_under_ten_seconds(chain: Chain) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in (chain.home / "runs").rglob("*.safetensors")}
     before = digests(chain.home)
+    (chain.home / "dataset_info.json").unlink()  # the registry is tracked by git: a checkout may put an older one back
     begin = time.monotonic()
     again = finr1(*chain.words, home=chain.home)
     took = time.monotonic() - begin
@@ -95,6 +96,7 @@ def test_a_second_run_does_nothing_and_takes_under_ten_seconds(chain: Chain) -> 
     assert again.stderr.count("already") >= 6
     assert stamps == {path: path.stat().st_mtime_ns for path in (chain.home / "runs").rglob("*.safetensors")}
     assert digests(chain.home) == before
+    assert "chain_sft" in json.loads((chain.home / "dataset_info.json").read_text())
 
 
 def test_trained_folders_keep_the_base_tokenizer_and_chat_template(chain: Chain, tiny_model: Path) -> None:
