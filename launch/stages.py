@@ -28,9 +28,7 @@ def run_prepare(name: str, *, overrides: list[str] | None = None) -> Summary:
 
 def run_distill(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
     """Traces from teachers; a teacher with `serve` is served for as long as it is asked."""
-    asked = recipe.load(name, overrides or [])
-    asked["skip_bad"] = asked.get("skip_bad", False) or skip_bad
-    settings = recipe.settings(ask.Settings, asked, name)
+    settings = recipe.settings(ask.Settings, _load(name, overrides, skip_bad), name)
 
     def work() -> Summary:
         with contextlib.ExitStack() as servers:
@@ -46,17 +44,13 @@ def run_distill(name: str, *, overrides: list[str] | None = None, skip_bad: bool
 
 def run_screen(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
     """Verdicts on traces."""
-    asked = recipe.load(name, overrides or [])
-    asked["skip_bad"] = asked.get("skip_bad", False) or skip_bad
-    settings = recipe.settings(screen.Settings, asked, name)
+    settings = recipe.settings(screen.Settings, _load(name, overrides, skip_bad), name)
     return _once(settings, lambda: screen.run(settings))
 
 
 def run_export(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
     """Training and test sets, and their entry in `dataset_info.json`."""
-    asked = recipe.load(name, overrides or [])
-    asked["skip_bad"] = asked.get("skip_bad", False) or skip_bad
-    settings = recipe.settings(export.Settings, asked, name)
+    settings = recipe.settings(export.Settings, _load(name, overrides, skip_bad), name)
     if settings.tokenizer:
         models.resolve(settings.tokenizer, home())  # the embedded model is unpacked on first use
     summary = _once(settings, lambda: export.run(settings))
@@ -146,6 +140,12 @@ STAGES: dict[str, Callable[..., Summary]] = {
     "report": run_report,
 }
 """What a pipeline's `stage` may be."""
+
+
+def _load(name: str, overrides: list[str] | None, skip_bad: bool) -> dict[str, Any]:
+    """A data stage's recipe; the command's `--skip-bad` adds to what it says, and never takes away."""
+    asked = recipe.load(name, overrides or [])
+    return {**asked, "skip_bad": asked.get("skip_bad", False) or skip_bad}
 
 
 def _once(settings: StageSettings, work: Callable[[], Summary]) -> Summary:
