@@ -53,9 +53,10 @@ class Question(Record):
 
 
 class Usage(Record):
-    """Tokens as the endpoint counted them; None where it did not say."""
+    """Tokens as the endpoint counted them; None where it did not say. `cached_tokens` are part of the prompt's."""
 
     prompt_tokens: int | None = None
+    cached_tokens: int | None = None
     completion_tokens: int | None = None
 
 
@@ -64,12 +65,14 @@ class Trace(Record):
 
     `response` is the whole completion in the kit's form, `<think>...</think><answer>...</answer>`, whatever way the
     endpoint returned its reasoning. `error` is None for an answer; otherwise a short reason ("http 400", "empty
-    choices", ...), and `response` is "". `usage` is what was paid.
+    choices", ...), and `response` is "". `usage` is what was paid. `model` is the one that was asked for, "" for a
+    teacher that is no model.
     """
 
     id: str
     question_id: str
     teacher: str
+    model: str = ""
     sample: int = Field(ge=0)
     reasoning: str = ""
     answer: str = ""
