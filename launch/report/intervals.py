@@ -14,8 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-Z95 = 1.959963984540054
-"""The 97.5% point of the normal distribution."""
+from reward_plugins.agreement import wilson
 
 RESAMPLES = 10_000
 """Bootstrap resamples: the ends of an interval then move by less than 0.1 points from seed to seed at 200 rows."""
@@ -65,16 +64,6 @@ class Difference:
         if self.p < 0.05 and self.high < 0:
             return "worse"
         return "unclear"
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95% Wilson score interval of `right` out of `n` > 0 independent rows."""
-    share = right / n
-    centre = share + Z95**2 / (2 * n)
-    spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    scale = 1 + Z95**2 / n
-    # 0 of n and n of n end exactly at 0 and 1, which rounding would miss by a hair.
-    return (centre - spread) / scale if right else 0.0, (centre + spread) / scale if right < n else 1.0
 
 
 def proportion(right: Sequence[bool], documents: Sequence[str], seed: int = 0) -> Estimate | None:

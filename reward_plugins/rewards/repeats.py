@@ -12,6 +12,20 @@ from reward_plugins.completion import completion_text
 _UNIT = re.compile(r"[^\W\u3040-\u30ff\u4e00-\u9fff]+|[\u3040-\u30ff\u4e00-\u9fff]")
 
 
+def units_of(text: str) -> list[str]:
+    """The words of a text in lower case; in Chinese and Japanese each character, so that no word list is needed."""
+    return _UNIT.findall(text.lower())
+
+
+def repeated_share(units: Sequence[str], size: int) -> float:
+    """The share of runs of `size` units that were said before, between 0 and 1; 0 for fewer units than that."""
+    total = len(units) - size + 1
+    if total <= 0:
+        return 0.0
+    distinct = len(set(zip(*(units[start:] for start in range(size)), strict=False)))
+    return 1 - distinct / total
+
+
 class Repetition:
     """`max_penalty` times the share of n-grams that have been said before; 0 for texts shorter than one n-gram.
 
@@ -39,12 +53,7 @@ class Repetition:
 
     def penalty(self, text: str) -> float:
         """The penalty for one text."""
-        units = _UNIT.findall(text.lower())
-        total = len(units) - self.size + 1
-        if total <= 0:
-            return 0.0
-        distinct = len({tuple(units[start : start + self.size]) for start in range(total)})
-        return (1 - distinct / total) * self.most
+        return repeated_share(units_of(text), self.size) * self.most
 
 
 repetition = Repetition()

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from launch.report.intervals import Difference, difference, mcnemar, proportion, wilson
+from launch.report.intervals import Difference, difference, mcnemar, proportion
+from reward_plugins.agreement import wilson
 
 
 @pytest.mark.parametrize(

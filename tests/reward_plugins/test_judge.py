@@ -12,7 +12,7 @@ import pytest
 from judge_server import judging
 
 from reward_plugins.errors import Refused
-from reward_plugins.judge import OUTCOMES, Judge, Judgement
+from reward_plugins.judge import OUTCOMES, Judge, Judgement, answer_shown, one_object, read_answer
 from reward_plugins.rewards import FinanceJudge
 
 CASE = ("Which basis is used?", "accrual basis", "accrual accounting")
@@ -109,6 +109,37 @@ def test_texts_are_shown_as_data(monkeypatch: pytest.MonkeyPatch) -> None:
         assert message.isascii() or "\u202e" not in message
         assert "\u200b" not in shown["candidate"] and len(shown["candidate"]) < 2100
         assert server.keys == ["Bearer secret-1"]
+
+
+def test_cells_of_a_table_stay_apart_when_shown() -> None:
+    shown = json.loads(answer_shown("a\tb\u3000c\u200bd\ne", "12\t34", "x"))
+    assert shown == {"question": "a b cd\ne", "reference": "12 34", "candidate": "x"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a": 1} {"a": 2}',
+        '{"a": 1, "a": 2}',
+        "prose",
+        '["a"]',
+        "",
+        '{"a": ' + "[" * 100_000,
+        '{"a": "' + "x" * 70_000 + '"}',
+    ],
+)
+def test_what_is_not_one_object_is_none(content: str) -> None:
+    assert one_object(content) is None
+    assert read_answer(content) == (None, "")
+
+
+def test_a_reason_can_always_be_written_down() -> None:
+    correct, reason = read_answer('{"verdict": "wrong", "reason": "half \\ud83d of a pair"}')
+    assert (
+        correct is False
+        and reason.encode("utf-8")
+        and len(read_answer('{"verdict": "wrong", "reason": "' + "x" * 999 + '"}')[1]) == 300
+    )
 
 
 def test_only_undecided_rows_are_asked_about_and_all_metrics_are_logged(tmp_path: Path) -> None:
