@@ -84,20 +84,44 @@ class Trace(Record):
     error: str | None = None
 
 
+class Dimension(Record):
+    """One of the ways in which reasoning is looked at: the score in the dimension's own unit, and what it is made of."""
+
+    score: float
+    reason: str = ""
+
+
 class RuleVerdict(Record):
-    """What `reward_plugins.verify` said of a trace, or "error" where the teacher gave nothing to judge."""
+    """What `reward_plugins.verify` said of a trace, or "error" where the teacher gave nothing to judge.
+
+    `dimensions`: what rules measured of the reasoning (see `distill.reasoning`); {} where that was not asked.
+    """
 
     status: Literal["correct", "wrong", "no_answer", "undecided", "error"]
     extracted: str = ""
     reason: str = ""
+    dimensions: dict[str, Dimension] = Field(default_factory=dict)
+
+
+class JudgeVerdict(Record):
+    """What a judge said of a trace. `usage` is what its replies cost, unreadable ones included.
+
+    `answer` is None where the rule had decided, or where no readable verdict came; so is an empty `dimensions`.
+    """
+
+    answer: Literal["correct", "wrong"] | None = None
+    reason: str = ""
+    dimensions: dict[str, Dimension] = Field(default_factory=dict)
+    model: str
+    usage: Usage = Usage()
 
 
 class Verdict(Record):
-    """Whether a trace is kept for training, and why."""
+    """Whether a trace is kept for training, and why. `judge` is None where no judge was needed, or none is there."""
 
     trace_id: str
     rule: RuleVerdict
-    judge: dict[str, Any] | None = None
+    judge: JudgeVerdict | None = None
     keep: bool
     why: str
 
