@@ -1,4 +1,7 @@
-"""The same verdict in other trainers: one small file each, named in the trainer's own configuration (docs/bridges.md)."""
+"""The same verdict in other trainers: one small file each, named in the trainer's own configuration (docs/bridges.md).
+
+The files are not named like the trainers: some put this folder on their path, where `verl` must stay the package.
+"""
 
 from __future__ import annotations
 

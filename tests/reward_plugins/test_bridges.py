@@ -58,7 +58,7 @@ def test_a_label_may_hold_the_whole_row() -> None:
 
 
 def test_verl_s_documented_call() -> None:
-    score = from_path("verl").compute_score
+    score = from_path("for_verl").compute_score
     extra = {"question": CHOICE["question"], "meta": CHOICE["meta"], "num_turns": None, "rollout_reward_scores": {}}
     found = score(data_source="cfa", solution_str="<answer>LIFO</answer>", ground_truth="B", extra_info=extra)
     assert found == {"score": 1.0, "acc": 1.0, "undecided": 0.0}
@@ -73,7 +73,7 @@ def test_verl_s_own_loader_and_reward_manager() -> None:
     from verl import DataProto
     from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
 
-    named = {"path": str(FOLDER / "verl.py"), "name": "compute_score"}
+    named = {"path": str(FOLDER / "for_verl.py"), "name": "compute_score"}
     score = reward.get_custom_reward_fn(OmegaConf.create({"reward": {"custom_reward_function": named}}))
     tokens = [ord(character) for character in "<answer>LIFO</answer>"]
     data = DataProto.from_single_dict(
@@ -108,7 +108,7 @@ def _objects(*values: Any) -> Any:
 
 
 def test_easyr1_s_documented_call() -> None:
-    module = from_path("easyr1")
+    module = from_path("for_easyr1")
     rows = [(RIGHT, "14.32%"), (WRONG, "14.32%"), ("<answer>LIFO</answer>", json.dumps(CHOICE))]
     inputs = [{"response": text, "response_length": len(text), "ground_truth": gold} for text, gold in rows]
     assert module.compute_score(inputs, format_weight=0.2) == [
@@ -125,7 +125,7 @@ def test_easyr1_s_own_reward_manager() -> None:
     from verl.protocol import DataProto
     from verl.workers.reward.config import RewardConfig
 
-    config = RewardConfig(reward_function=f"{FOLDER / 'easyr1.py'}:compute_score")
+    config = RewardConfig(reward_function=f"{FOLDER / 'for_easyr1.py'}:compute_score")
     config.post_init()
     texts = [RIGHT, "<answer>LIFO</answer>"]
     longest = max(map(len, texts))
@@ -147,7 +147,7 @@ def test_ms_swift_s_documented_call(monkeypatch: pytest.MonkeyPatch) -> None:
     base = type("ORM", (), {"__init__": lambda self, args=None, **_: None})
     monkeypatch.setitem(sys.modules, "swift", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "swift.rewards", SimpleNamespace(ORM=base, orms=names))
-    from_path("ms_swift")
+    from_path("for_ms_swift")
     assert set(names) == {"finance_accuracy", "finance_format"}
     columns: dict[str, Any] = {
         "solution": ["14.32%", "14.32%", "the Board of Directors"],
@@ -166,7 +166,7 @@ def test_ms_swift_s_own_registry_and_scoring() -> None:
     from swift.rlhf_trainers.utils import resolve_reward_funcs
     from swift.utils.utils import import_external_file
 
-    import_external_file(str(FOLDER / "ms_swift.py"))
+    import_external_file(str(FOLDER / "for_ms_swift.py"))
     rewards, names = resolve_reward_funcs(["finance_accuracy", "finance_format"], args=SimpleNamespace())
     assert names == ["FinanceAccuracy", "FinanceFormat"]
     # Only the question, which is in the messages, says that the bare gold is a percentage.
@@ -184,7 +184,7 @@ def test_ms_swift_s_own_registry_and_scoring() -> None:
 
 def test_openrlhf_s_documented_call() -> None:
     pytest.importorskip("torch", reason="OpenRLHF's rewards are tensors; torch is in the training stacks")
-    module = from_path("openrlhf")
+    module = from_path("for_openrlhf")
     prompt = "<|im_start|>user\nWhat percent? Answer as <answer>5%</answer>.<|im_end|>\n<|im_start|>assistant\n<think>"
     rest = RIGHT.removeprefix("<think>") + "<|im_end|>"
     queries = [prompt + rest, prompt[9:] + rest, prompt + "<answer>LIFO</answer>", prompt + UNTOLD]
@@ -207,7 +207,7 @@ def test_openrlhf_s_own_executor(answer: str, reward: float) -> None:
             return SimpleNamespace(outputs=[output])
 
     sampling = SimpleNamespace(max_tokens=200, logprobs=None)
-    executor = agent.SingleTurnAgentExecutor(str(FOLDER / "openrlhf.py"))
+    executor = agent.SingleTurnAgentExecutor(str(FOLDER / "for_openrlhf.py"))
     found = asyncio.run(executor.execute("What percent?", "14.32%", sampling, 400, Characters(), Engine()))
     assert [float(found[name]) for name in ("reward", "scores")] == [reward, reward]
     assert float(found["extra_logs"]["undecided"]) == 0.0
@@ -217,10 +217,10 @@ def test_open_r1_s_own_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = pytest.importorskip("open_r1.rewards", reason=f"open-r1 {ABSENT}", exc_type=ImportError)
     from open_r1.configs import GRPOScriptArguments
 
-    from reward_plugins.bridges import open_r1
+    from reward_plugins.bridges import for_open_r1
 
     monkeypatch.setattr(theirs, "get_reward_funcs", theirs.get_reward_funcs)  # put back afterwards
-    open_r1.install()
+    for_open_r1.install()
     names = ["finance_accuracy", "format", "finance_format"]
     arguments = GRPOScriptArguments(dataset_name="finqa", reward_funcs=list(names))
     assert theirs.get_reward_funcs(arguments) == [finance_accuracy, theirs.format_reward, finance_format]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from reward_plugins.bridges import easyr1, verl
+from reward_plugins.bridges import for_easyr1, for_verl
 from reward_plugins.completion import completion_text, parse
 from reward_plugins.errors import Refused
 from reward_plugins.rewards import (
@@ -149,30 +149,30 @@ def test_open_r1_names_give_its_shapes() -> None:
 
 
 def test_verl_and_easyr1_get_their_documented_shapes() -> None:
-    score = verl.compute_score("finqa", RIGHT, "14.32%", {"question": "What percent?", "meta": "{}"})
+    score = for_verl.compute_score("finqa", RIGHT, "14.32%", {"question": "What percent?", "meta": "{}"})
     assert score == {"score": 1.0, "acc": 1.0, "undecided": 0.0}
-    assert verl.compute_score("finqa", "<answer>x</answer>", "accrual basis")["undecided"] == 1.0
+    assert for_verl.compute_score("finqa", "<answer>x</answer>", "accrual basis")["undecided"] == 1.0
     inputs = [
         {"response": RIGHT, "ground_truth": "14.32%"},
         {"response": "<answer>15%</answer>", "ground_truth": "14.32%"},
     ]
-    assert easyr1.compute_score(inputs) == [
+    assert for_easyr1.compute_score(inputs) == [
         {"overall": 1.0, "accuracy": 1.0, "format": 1.0},
         {"overall": 0.0, "accuracy": 0.0, "format": 0.0},
     ]
-    assert (easyr1.REWARD_NAME, easyr1.REWARD_TYPE) == ("finance", "batch")
+    assert (for_easyr1.REWARD_NAME, for_easyr1.REWARD_TYPE) == ("finance", "batch")
 
 
 def test_openrlhf_gets_tensors() -> None:
     torch = pytest.importorskip("torch", reason="torch is in the training stacks")
-    from reward_plugins.bridges.openrlhf import reward_func
+    from reward_plugins.bridges.for_openrlhf import reward_func
 
     reply = reward_func([f"What percent?{RIGHT}", f"What percent?{WRONG}"], ["What percent?"] * 2, ["14.32%"] * 2)
     assert torch.equal(reply["rewards"], torch.tensor([1.0, 0.0]))
 
 
 def test_open_r1_finds_the_kit_s_rewards(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reward_plugins.bridges import open_r1
+    from reward_plugins.bridges import for_open_r1
 
     def theirs(script_args: SimpleNamespace) -> list[object]:
         return [{"format": "format itself"}[name] for name in script_args.reward_funcs]
@@ -180,7 +180,7 @@ def test_open_r1_finds_the_kit_s_rewards(monkeypatch: pytest.MonkeyPatch) -> Non
     module = SimpleNamespace(get_reward_funcs=theirs)
     monkeypatch.setitem(sys.modules, "open_r1", SimpleNamespace(rewards=module))
     monkeypatch.setitem(sys.modules, "open_r1.rewards", module)
-    open_r1.install()
+    for_open_r1.install()
     arguments = SimpleNamespace(reward_funcs=["finance_accuracy", "format"])
     assert module.get_reward_funcs(arguments) == [finance_accuracy, "format itself"]
     assert arguments.reward_funcs == ["finance_accuracy", "format"]

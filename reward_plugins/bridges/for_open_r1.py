@@ -1,6 +1,6 @@
 """open-r1: put the kit's rewards where its registry looks, then run its script.
 
-python -m reward_plugins.bridges.open_r1 --config recipe.yaml   # reward_funcs: [finance_accuracy, finance_format]
+python -m reward_plugins.bridges.for_open_r1 --config recipe.yaml   # reward_funcs: [finance_accuracy, finance_format]
 """
 
 from __future__ import annotations
