@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distill.prompts import user_message
 from distill.records import Dimension, Question, Trace
-from reward_plugins.judge import one_object, shown_as_data, short_reason
+from reward_plugins.judge import one_object, short_reason, shown_as_data
 from reward_plugins.rewards.repeats import repeated_share, units_of
 
 BY_RULE = ("length", "steps", "diversity", "term_overlap")
@@ -40,13 +40,14 @@ _EQUATION = re.compile(r"[\d)%）a-z\u4e00-\u9fff]\s*[=≈]\s*[-+$¥￥(（]*\s*
 _WORD = re.compile(r"[a-z][a-z&'-]{3,}")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 # Words of four letters and more that ask and join and name nothing.
-_STOP_WORDS = frozenset(
+_FUNCTION_WORDS = (
     "about above according after also amount answer any approximately based because been before being below between both "
     "calculate compute could determine does doing down during each find following from give given have having here how "
     "into just many more most much must only other over please question same should show some such than that their them "
     "then there these they this those through under until using very want was were what when where which while will with "
-    "would year years your".split()
+    "would year years your"
 )
+_STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 # Characters of Chinese function words: a pair that holds one of them is no term.
 _STOP_CHARACTERS = frozenset(
     "的了是在和与及或为吗呢吧请以下列上述中对从到被把按根据若如果则其该这那哪些什么多少几何是否个年月日元万亿"

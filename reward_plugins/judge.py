@@ -204,19 +204,20 @@ def read_reply(reply: bytes) -> Judgement:
         content = body["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return Judgement(None, "unreadable", "the reply is no chat completion with a JSON verdict")
-    correct, reason = read_answer(content if isinstance(content, str) else "")
-    if correct is None:
+    verdict = read_answer(content if isinstance(content, str) else "")
+    if verdict is None:
         return Judgement(None, "unreadable", "the reply holds no verdict")
+    correct, reason = verdict
     usage = body.get("usage") if isinstance(body, dict) else None
     counted = {key: value for key, value in usage.items() if isinstance(value, int)} if isinstance(usage, dict) else {}
     return Judgement(correct, "correct" if correct else "wrong", reason, counted)
 
 
-def read_answer(content: str) -> tuple[bool | None, str]:
-    """(correct, reason) of what a judge of answers said; (None, "") where it holds no verdict."""
+def read_answer(content: str) -> tuple[bool, str] | None:
+    """(correct, reason) of what a judge of answers said; None where it holds no verdict."""
     verdict = one_object(content)
     if verdict is None or verdict.get("verdict") not in ("correct", "wrong"):
-        return None, ""
+        return None
     return verdict["verdict"] == "correct", short_reason(verdict.get("reason", ""))
 
 
