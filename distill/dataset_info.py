@@ -9,36 +9,38 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from distill.records import written_whole
 from reward_plugins.errors import Refused
 
 
-def sharegpt_entry(file_name: str) -> dict[str, Any]:
-    """The entry of a file whose rows are `conversations` (turns of from/value, human and gpt) and `system`.
+Form = Literal["sharegpt", "alpaca"]
+"""LLaMA-Factory's two forms of a row: a list of turns, or `instruction`, `input` and `output`."""
 
-    `file_name` is relative to the folder of `dataset_info.json`.
+_COLUMNS = (
+    "messages system tools images videos audios chosen rejected kto_tag prompt query response history"
+).split()  # fmt: skip
+_USED: dict[Form, dict[str, str]] = {
+    "sharegpt": {"messages": "conversations", "system": "system"},
+    "alpaca": {"prompt": "instruction", "query": "input", "response": "output", "system": "system"},
+}
+
+
+def entry(file_name: str, form: Form = "sharegpt", ranking: bool = False) -> dict[str, Any]:
+    """The entry of a file of `form`; with `ranking`, of pairs in the columns `chosen` and `rejected`.
+
+    `file_name` is relative to the folder of `dataset_info.json`. Rows are those of `distill.forms`.
     """
+    used = dict(_USED[form])
+    if ranking:
+        used.pop("response", None)
+        used |= {"chosen": "chosen", "rejected": "rejected"}
     return {
         "file_name": file_name,
-        "formatting": "sharegpt",
-        "ranking": False,
-        "columns": {
-            "messages": "conversations",
-            "system": "system",
-            "tools": None,
-            "images": None,
-            "videos": None,
-            "audios": None,
-            "chosen": None,
-            "rejected": None,
-            "kto_tag": None,
-            "prompt": None,
-            "query": None,
-            "response": None,
-            "history": None,
-        },
+        "formatting": form,
+        "ranking": ranking,
+        "columns": {column: used.get(column) for column in _COLUMNS},
         "tags": {
             "role_tag": "from",
             "content_tag": "value",

@@ -14,13 +14,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from distill import ask, export, manifest, prepare, screen
+from distill.export.write import Writer
 from distill.finmath import generate
 from distill.journal import trace_id
-from distill.prompts import messages, prompt_sha256, user_message
+from distill.prompts import Message, messages, prompt_sha256, user_message
 from distill.questions import read_questions
 from distill.records import Question, Trace, Verdict, read_records, write_records
 from distill.reply import in_one_form
 from distill.teachers import Teacher
+from distill.tokens import Talk, TokenCounter
 from reward_plugins import verify
 from reward_plugins.errors import Refused
 
@@ -258,11 +260,11 @@ def test_what_is_too_long_is_left_out_and_counted(chain: Chain) -> None:
     texts = [
         (row["conversations"][0]["value"], row["conversations"][1]["value"]) for row in chain.rows("sft/train.jsonl")
     ]
-    from distill.tokens import TokenCounter
-
-    count = TokenCounter(tokenizer).count
-    lengths = sorted(count([SYSTEM, *pair]) for pair in texts)
-    prompts = sorted(count([SYSTEM, human]) for human, _ in texts)
+    system: Message = {"role": "system", "content": SYSTEM}
+    talks = [Talk([system, {"role": "user", "content": human}], gpt) for human, gpt in texts]
+    count = TokenCounter(tokenizer).lengths
+    lengths = sorted(count(talks))
+    prompts = sorted(count([Talk(talk.prompt) for talk in talks]))
     counts = export.run(chain.settings(tokenizer=tokenizer, cutoff_len=lengths[19], prompt_cutoff=prompts[9]))
     fitting = sum(length <= lengths[19] for length in lengths)
     assert counts["rows"]["sft/train.jsonl"] == fitting >= 20
@@ -339,11 +341,11 @@ def test_a_write_that_fails_leaves_the_old_file(chain: Chain, monkeypatch: pytes
     export.run(chain.settings())
     before = chain.rows("sft/train.jsonl")
 
-    def fails(self: export.Rows, chosen: object) -> Iterator[dict[str, Any]]:
+    def fails(self: Writer, chosen: object) -> Iterator[dict[str, Any]]:
         yield {"id": "half a set"}
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export.Rows, "sft", fails)
+    monkeypatch.setattr(Writer, "_sft", fails)
     with pytest.raises(Refused, match="disk is full"):
         export.run(chain.settings())
     assert chain.rows("sft/train.jsonl") == before

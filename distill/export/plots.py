@@ -1,0 +1,101 @@
+"""The pictures of a data card. Each function returns one that writes a PNG; equal figures give equal bytes."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+Picture = Callable[[BinaryIO], None]
+
+_DPI = 110
+_BINS = 40
+_COLOURS = ("#3b6fb6", "#e08a3c", "#4f9d69", "#b5533c", "#7a64a8", "#8a7f70", "#d178a8", "#9aa53a", "#4bb3c2")
+
+
+class Pass(NamedTuple):
+    """How often a teacher passed on a source: counts by step, the share kept, and its 95% interval."""
+
+    teacher: str
+    source: str
+    counts: Counter[str]
+    share: float
+    low: float
+    high: float
+
+
+def funnel(steps: Mapping[str, Mapping[str, int]]) -> Picture:
+    """Traces left by each step, one bar a step, stacked by source."""
+    names = [step.replace("_", " ") for step in steps]
+    sources = sorted({source for sizes in steps.values() for source in sizes})
+    figure, axes = _blank(len(names))
+    _stacked(axes, names, {source: [sizes.get(source, 0) for sizes in steps.values()] for source in sources})
+    axes.set_xlabel("traces")
+    return functools.partial(_save, figure)
+
+
+def rows(kinds: Mapping[str, Mapping[str, int]]) -> Picture:
+    """Rows of each part of the set, stacked by group."""
+    groups = sorted({group for counts in kinds.values() for group in counts})
+    figure, axes = _blank(len(kinds))
+    _stacked(axes, list(kinds), {group: [counts.get(group, 0) for counts in kinds.values()] for group in groups})
+    axes.set_xlabel("rows")
+    return functools.partial(_save, figure)
+
+
+def passes(found: Sequence[Pass]) -> Picture:
+    """Share of requests kept with its interval, one line a teacher and source, coloured by teacher."""
+    figure, axes = _blank(len(found))
+    teachers = sorted({each.teacher for each in found})
+    for place, each in enumerate(found):
+        colour = _COLOURS[teachers.index(each.teacher) % len(_COLOURS)]
+        axes.plot([each.low, each.high], [place, place], color=colour, linewidth=2)
+        axes.plot([each.share], [place], "o", color=colour)
+    axes.set_yticks(range(len(found)), [f"{each.teacher}, {each.source}" for each in found])
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel("share of requests kept, with its 95% interval")
+    return functools.partial(_save, figure)
+
+
+def lengths(found: Mapping[str, Sequence[int]], unit: str, cutoff: int | None) -> Picture:
+    """Histograms of lengths on one axis, with the cut-off where it is near."""
+    figure, axes = _blank(5)
+    most = max(max(values) for values in found.values())
+    for colour, (name, values) in zip(_COLOURS, found.items(), strict=False):
+        axes.hist(list(values), bins=_BINS, range=(0, most), alpha=0.7, color=colour, label=name)
+    if cutoff is not None and cutoff < 2 * most:
+        axes.axvline(cutoff, color="black", linestyle="--", linewidth=1, label="cutoff_len")
+    axes.set_xlabel(unit)
+    axes.set_ylabel("rows")
+    axes.legend(frameon=False, fontsize=8)
+    return functools.partial(_save, figure)
+
+
+def _stacked(axes: Any, names: Sequence[str], parts: Mapping[str, Sequence[int]]) -> None:
+    """Horizontal bars from the top down, each with its total."""
+    left = [0] * len(names)
+    for number, (part, sizes) in enumerate(parts.items()):
+        axes.barh(names, sizes, left=left, color=_COLOURS[number % len(_COLOURS)], label=part)
+        left = [before + size for before, size in zip(left, sizes, strict=True)]
+    for place, total in enumerate(left):
+        axes.text(total, place, f" {total:,}", va="center", fontsize=8)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.margins(x=0.12)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _blank(lines: int) -> tuple[Any, Any]:
+    """An empty figure high enough for so many lines. Made without pyplot, which keeps figures and asks for a display."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 0.4 * max(lines, 2)), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _save(figure: Any, out: BinaryIO) -> None:
+    # By default a PNG names the version that drew it.
+    figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
