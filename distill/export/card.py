@@ -171,29 +171,28 @@ def _traces(told: Told, funnel: dict[str, dict[str, dict[str, int]]]) -> str:
     kept = sum(passed["kept"] for passed in told.pool.passed.values()) + told.pool.gone
     rows_of = told.writer.facts["sft"].total()
     out = _left_out(told, "sft")
-    parts += [
-        f"Of {kept:,} kept traces, {rows_of:,} became SFT rows and {sum(out.values()):,} did not:",
-        table(["reason", "kept traces"], _most(out), "None was left out."),
-    ]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_became(kept, "kept traces", rows_of, "SFT rows", out)])
 
 
 def _questions(told: Told) -> str:
     if told.settings.rl == "none" and not told.settings.dpo_per_question:
         return "## From questions to GRPO rows\n\nThis set has none, by its settings."
     parts = ["## From questions to GRPO rows"]
-    sets = [("grpo", "GRPO", len(told.pool.ids), "questions")] * (told.settings.rl != "none")
-    for kind, name, total, what in sets:
-        out = _left_out(told, kind)
-        parts += [
-            f"Of {total:,} {what}, {told.writer.facts.get(kind, Counter()).total():,} became {name} rows and "
-            f"{sum(out.values()):,} did not:",
-            table(["reason", what], _most(out), "None was left out."),
-        ]
+    if told.settings.rl != "none":
+        rows = told.writer.facts.get("grpo", Counter()).total()
+        parts += _became(len(told.pool.ids), "questions", rows, "GRPO rows", _left_out(told, "grpo"))
     if told.settings.dpo_per_question:
         parts += ["Questions with a kept trace that gave no DPO pair:"]
         parts += [table(["reason", "questions"], _most(_left_out(told, "dpo")), "None.")]
     return "\n\n".join(parts)
+
+
+def _became(total: int, what: str, rows: int, name: str, out: Mapping[str, int]) -> list[str]:
+    """Where all of them went, as a sentence and a table."""
+    if not out:
+        return [f"All {total:,} {what} became {name}."]
+    said = f"Of {total:,} {what}, {rows:,} became {name} and {sum(out.values()):,} did not:"
+    return [said, table(["reason", what], _most(out))]
 
 
 def _passes(pool: Pool) -> list[plots.Pass]:

@@ -17,9 +17,9 @@ from distill.prompts import messages, read_prompt
 from distill.questions import check_meta
 from distill.records import Question, Trace
 from distill.reply import completion
-from distill.screen import malformed
 from distill.tokens import Talk, TokenCounter
 from reward_plugins import verify
+from reward_plugins.completion import parse
 from reward_plugins.errors import Refused
 
 # Questions whose rows are measured in one go: enough for all cores, and a few megabytes of text.
@@ -164,7 +164,7 @@ class Choice:
             if found == self._settings.dpo_per_question:
                 return
             (trace,) = traces_at(self._settings.traces, [candidate.offset])
-            if trace.finish_reason == "length" or malformed(trace.response) or any(self._too_long([candidate])):
+            if trace.finish_reason == "length" or not parse(trace.response).strict or any(self._too_long([candidate])):
                 continue
             found += 1
             yield candidate

@@ -11,7 +11,6 @@ Picture = Callable[[BinaryIO], None]
 
 _DPI = 110
 _BINS = 40
-_COLOURS = ("#3b6fb6", "#e08a3c", "#4f9d69", "#b5533c", "#7a64a8", "#8a7f70", "#d178a8", "#9aa53a", "#4bb3c2")
 
 
 class Pass(NamedTuple):
@@ -29,7 +28,7 @@ def funnel(steps: Mapping[str, Mapping[str, int]]) -> Picture:
     """Traces left by each step, one bar a step, stacked by source."""
     names = [step.replace("_", " ") for step in steps]
     sources = sorted({source for sizes in steps.values() for source in sizes})
-    figure, axes = _blank(len(names))
+    figure, axes = _blank(max(len(names), len(sources) // 2))
     _stacked(axes, names, {source: [sizes.get(source, 0) for sizes in steps.values()] for source in sources})
     axes.set_xlabel("traces")
     return functools.partial(_save, figure)
@@ -38,7 +37,7 @@ def funnel(steps: Mapping[str, Mapping[str, int]]) -> Picture:
 def rows(kinds: Mapping[str, Mapping[str, int]]) -> Picture:
     """Rows of each part of the set, stacked by group."""
     groups = sorted({group for counts in kinds.values() for group in counts})
-    figure, axes = _blank(len(kinds))
+    figure, axes = _blank(max(len(kinds), len(groups) // 2))
     _stacked(axes, list(kinds), {group: [counts.get(group, 0) for counts in kinds.values()] for group in groups})
     axes.set_xlabel("rows")
     return functools.partial(_save, figure)
@@ -49,7 +48,7 @@ def passes(found: Sequence[Pass]) -> Picture:
     figure, axes = _blank(len(found))
     teachers = sorted({each.teacher for each in found})
     for place, each in enumerate(found):
-        colour = _COLOURS[teachers.index(each.teacher) % len(_COLOURS)]
+        colour = _colour(teachers.index(each.teacher))
         axes.plot([each.low, each.high], [place, place], color=colour, linewidth=2)
         axes.plot([each.share], [place], "o", color=colour)
     axes.set_yticks(range(len(found)), [f"{each.teacher}, {each.source}" for each in found])
@@ -63,8 +62,8 @@ def lengths(found: Mapping[str, Sequence[int]], unit: str, cutoff: int | None) -
     """Histograms of lengths on one axis, with the cut-off where it is near."""
     figure, axes = _blank(5)
     most = max(max(values) for values in found.values())
-    for colour, (name, values) in zip(_COLOURS, found.items(), strict=False):
-        axes.hist(list(values), bins=_BINS, range=(0, most), alpha=0.7, color=colour, label=name)
+    for number, (name, values) in enumerate(found.items()):
+        axes.hist(list(values), bins=_BINS, range=(0, most), alpha=0.7, color=_colour(number), label=name)
     if cutoff is not None and cutoff < 2 * most:
         axes.axvline(cutoff, color="black", linestyle="--", linewidth=1, label="cutoff_len")
     axes.set_xlabel(unit)
@@ -77,13 +76,20 @@ def _stacked(axes: Any, names: Sequence[str], parts: Mapping[str, Sequence[int]]
     """Horizontal bars from the top down, each with its total."""
     left = [0] * len(names)
     for number, (part, sizes) in enumerate(parts.items()):
-        axes.barh(names, sizes, left=left, color=_COLOURS[number % len(_COLOURS)], label=part)
+        axes.barh(names, sizes, left=left, color=_colour(number), label=part)
         left = [before + size for before, size in zip(left, sizes, strict=True)]
     for place, total in enumerate(left):
         axes.text(total, place, f" {total:,}", va="center", fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.margins(x=0.12)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _colour(number: int) -> Any:
+    """One of twenty colours: as many as a set has sources, and more."""
+    from matplotlib import colormaps
+
+    return colormaps["tab20"](2 * number % 20 + number // 10 % 2)
 
 
 def _blank(lines: int) -> tuple[Any, Any]:
