@@ -302,6 +302,8 @@ def _amounts(quantity: Quantity, gold: NumericGold, wanted: Asked) -> tuple[tupl
         return (), f"its unit ({unit.label or unit.kind or 'a scale'}) is of another kind than the gold's"
     if unit.kind == "share":
         plain_gold = gold.unit.kind == "" and not gold.unit.scaled
+        if unit.label == "x" and gold.unit.label == "times" and not unit.scaled:
+            return gold.bare, ""
         if plain_gold and not unit.scaled and (unit.label not in ("x", "pp", "bp") or wanted.multiple or wanted.share):
             return (unit.factor,), ""
         return (), f"its unit ({unit.label}) is of another kind than the gold's"
@@ -317,8 +319,8 @@ def _amounts(quantity: Quantity, gold: NumericGold, wanted: Asked) -> tuple[tupl
         )
     if unit.kind == "money" and gold.unit.kind != "money" and wanted.counted:
         return (), "a number of things is asked for, not an amount of money"
-    if unit.kind == "money" and gold.unit is NONE and wanted.ratio:
-        return (), "a ratio is asked for, not an amount of money"
+    if unit.kind in ("money", "time") and gold.unit is NONE and wanted.ratio:
+        return (), f"a ratio is asked for, not {'an amount of money' if unit.kind == 'money' else 'a length of time'}"
     if unit.kind == "count" and wanted.money:
         return (), "an amount of money is asked for, not a number of things"
     currency = gold.unit.label if gold.unit.kind == "money" else gold.home

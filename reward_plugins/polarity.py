@@ -43,16 +43,26 @@ _WORDS = re.compile(
 )
 
 
+# The two sides of a comparison; what is not below is not yet above.
+_SIDES = re.compile(
+    r"(?P<up>\b(?:above|over|exceed\w*|more|greater|higher|larger|increas\w*|ris\w*|rose|gr[eo]w\w*|improv\w*)\b"
+    r"|高于|大于|超过|多于|增加|增长|上升|提高)"
+    r"|(?P<down>\b(?:below|under|less|lower|smaller|fewer|decreas\w*|f[ae]ll\w*|declin\w*|drop\w*|worsen\w*)\b"
+    r"|低于|小于|不足|少于|减少|下降|降低)",
+    re.IGNORECASE,
+)
+
+
 def gold_polarity(gold: str) -> bool | None:
     """True or False for a gold that is a yes or a no, None for any other."""
     text = gold.strip().strip(".。").lower()
     return True if text in _GOLD_YES else False if text in _GOLD_NO else None
 
 
-def polarity(text: str, digits: bool = False) -> bool | None:
+def polarity(text: str, digits: bool = False, question: str = "") -> bool | None:
     """What the (plain) text says: True, False, or None if it says neither, or both.
 
-    `digits`: 1 and 0 stand for true and false (sets whose golds are 1.0 and 0.0).
+    `question`: what is asked, where it is known. `digits`: 1 and 0 stand for true and false (sets whose golds are 1.0 and 0.0).
     """
     bare = text.strip().strip(" .。!！\"'“”*()（）[]【】{}")
     if digits and bare in ("1", "1.0", "0", "0.0"):
@@ -73,7 +83,15 @@ def polarity(text: str, digits: bool = False) -> bool | None:
         if not after or not (after[0].isalnum() and after[0] < "\u3040"):
             return None if _TAKEN_BACK.match(after) or _contradicts(after, value) else value
     found = {match.lastgroup != "no" for match in _WORDS.finditer(bare)}
+    if found == {False} and _turned(bare, question):
+        return None
     return found.pop() if len(found) == 1 else None
+
+
+def _turned(text: str, question: str) -> bool:
+    """Whether a denial is of the other side than the question's: "it isn't below 1" does not answer "is it above 1?"."""
+    asked, said = ({match.lastgroup for match in _SIDES.finditer(each)} for each in (question, text))
+    return len(asked) == len(said) == 1 and asked != said
 
 
 _EXPLAINED = re.compile(r"[,，;；.。]? ?(?:\bbecause\b|\bsince\b|\bas\b|因为|由于|理由|ので|ため)", re.IGNORECASE)

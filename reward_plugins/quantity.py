@@ -14,6 +14,8 @@ _DIGITS = 40
 _EXPONENT = 30
 _MOST = 200  # numbers in one answer; more are a page of figures
 _NEAR = 24  # characters in front of a number in which its sign and bracket stand
+_LOOKED_AT = 800  # figures in one answer, those of names (Q3) included
+_HALF = Decimal("0.5")
 _CONTEXT = Context(prec=60)
 
 _CN = "零〇一二三四五六七八九十两壹贰叁肆伍陆柒捌玖拾廿"
@@ -23,8 +25,6 @@ _NUMBER = re.compile(
     r"(?P<share>[百千万])分之(?P<of>[-负]?[\d.]+|[" + _CN_TAIL + r"]+)"
     r"|(?P<tenths>\d|[" + _CN + r"])成(?P<half>[" + _CN + r"]?)"
     r"|(?P<low>\d+|[" + _CN + r"百]+)分之(?P<high>\d+|[" + _CN + r"百]+)"
-    r"|(?P<yuan>\d+|[" + _CN_TAIL + r"]{1,12})[元块](?:(?P<jiao>[\d" + _CN + r"])角(?:(?P<fen>[\d" + _CN + r"])分)?"
-    r"|零?(?P<cents>[\d" + _CN + r"])分)"
     rf"|(?P<figure>{_FIGURE})(?P<more>[万亿千百兆]+零?[\d" + _CN + r"][\d,." + _CN_TAIL + r"]*)?"
     r"(?P<power> ?(?:e[+-]?\d{1,9}(?![\da-z]|\.\d)|(?:[×x*·]|times) ?10 ?(?:\^|\*\*) ?[({]?[+-]?\d{1,9}[)}]?))?"
     r"|(?P<chinese>[" + _CN + r"半][" + _CN_TAIL + r"]*)",
@@ -40,6 +40,12 @@ _WORD_AROUND = re.compile(r"[\u4e00-\u9fff]")
 _PER = r"(?:股|份|吨|人|户|件|平方米|[个]?月|年|天|日|次|share|year|annum|month|quarter|week|day|unit|ton|barrel|ounce|employee|person)"
 _PER_BEFORE = re.compile(rf"^ *每 ?{_PER} *", re.IGNORECASE)
 _PER_AFTER = re.compile(rf"^ ?次?(?: ?(?:/|每|per\b) ?{_PER}\b)? *", re.IGNORECASE)
+# 一年半, 两个半月, 1 year and a half: half of the unit that was said, or is about to be.
+_HALF_OF_NEXT = re.compile(r"个半(?=月|小时|季度)")
+_HALF_MORE = re.compile(r"半(?![年月日天成])| and a half\b")
+# 1年6个月, 八角五分, 1 year and 6 months: what may stand between the parts of one amount.
+_COMPOUND = re.compile(r" ?(?:and |, ?|零|又)?")
+_DATED = re.compile(r"(?<!个)[月日]$")
 _NEGATIVE_WORD = re.compile(r"(?:negative|minus|负的?) ?$", re.IGNORECASE)
 
 
@@ -89,9 +95,11 @@ def scan(text: str) -> list[Quantity] | None:
     found: list[Quantity] = []
     words: list[Quantity] = []
     last = 0
-    for match in _NUMBER.finditer(text):
+    for looked_at, match in enumerate(_NUMBER.finditer(text)):
         if match.start() < last:
             continue
+        if looked_at > _LOOKED_AT:
+            return None
         quantity = _read(text, match, last)
         if quantity is None:
             if match.group("chinese") is None and match.group("of") is None:
@@ -108,11 +116,38 @@ def scan(text: str) -> list[Quantity] | None:
         last = quantity.end
         if len(found) + len(words) > _MOST:
             return None
+    found, words = _compounds(text, found), _compounds(text, words)
     if found:
         return sorted([*found, *(word for word in words if word.end - word.start > 2)], key=lambda each: each.start)
     if not words:
-        return _spelled(text)
+        return _compounds(text, _spelled(text))
     return words
+
+
+def _compounds(text: str, found: list[Quantity]) -> list[Quantity]:
+    """Amounts that are written in two or three units (3元5角, 1年6个月) as one quantity in the last unit."""
+    joined: list[Quantity] = []
+    for second in found:
+        first = joined[-1] if joined else None
+        if first is None or not _goes_on(text, first, second):
+            joined.append(second)
+            continue
+        value = abs(first.amount) / second.unit.factor + second.value
+        sign = first.sign or second.sign
+        joined[-1] = Quantity(
+            -value if sign < 0 else value, second.place, second.unit, sign, first.start, second.end, prefixed=False
+        )
+    return joined
+
+
+def _goes_on(text: str, first: Quantity, second: Quantity) -> bool:
+    one, other = first.unit, second.unit
+    alike = one.kind == other.kind and one.kind in ("money", "time") and one.label == other.label
+    if not alike or one.scaled or other.scaled or not other.factor < one.factor or second.sign or first.place != 1:
+        return False
+    if abs(second.amount) >= one.factor or first.year_like or _DATED.search(text[second.start : second.end]):
+        return False
+    return _COMPOUND.fullmatch(text[first.end : second.start]) is not None
 
 
 def whole(text: str) -> Quantity | None:
@@ -150,13 +185,6 @@ def _read(text: str, match: re.Match[str], floor: int) -> Quantity | None:
         if lower is None or upper is None or lower[0] == 0:
             return None
         value_place, fraction = (_CONTEXT.divide(upper[0], lower[0]), Decimal(0)), True
-    elif yuan := match.group("yuan"):
-        parts = (yuan, match.group("jiao") or "0", match.group("fen") or match.group("cents") or "0")
-        read = [_number_of(part) for part in parts]
-        if read[0] is None or read[1] is None or read[2] is None:
-            return None
-        value_place = read[0][0] + read[1][0] / 10 + read[2][0] / 100, Decimal("0.01")
-        unit_known = Unit("money", "CNY")
     elif (figure := match.group("figure")) is not None:
         value_place = hanzi.parse(figure + match.group("more")) if match.group("more") else _figure(figure)
         if value_place is not None and (power := match.group("power")):
@@ -168,8 +196,18 @@ def _read(text: str, match: re.Match[str], floor: int) -> Quantity | None:
     if value_place is None:
         return None
     value, place = value_place
+    if not unit_known and (half := _HALF_OF_NEXT.match(text, end)):
+        value, place, end = value + _HALF, Decimal(0), half.end()
     unit, end = (unit_known, end) if unit_known else unit_after(text, end)
+    value, place, end = _with_half(text, end, unit, value, place)
     return _signed(text, start, end, floor, value, place, unit, fraction)
+
+
+def _with_half(text: str, end: int, unit: Unit, value: Decimal, place: Decimal) -> tuple[Decimal, Decimal, int]:
+    """Read on where a length of time goes on with a half of its unit (一年半)."""
+    if unit.kind == "time" and place == 1 and (half := _HALF_MORE.match(text, end)):
+        return value + _HALF, Decimal(0), half.end()
+    return value, place, end
 
 
 def _number_of(text: str) -> tuple[Decimal, Decimal] | None:
@@ -297,14 +335,15 @@ def _spelled(text: str) -> list[Quantity]:
         return found
     for match in spelled.RUN.finditer(text):
         value_place, end = spelled.parse(match.group()), match.end()
-        if value_place is None:
+        if value_place is None or (found and match.start() < found[-1].end):
             continue
         if scale := spelled.lone_scale(match.group()):  # "eighty million" is 80 with a scale, as "80 million" is
             number = spelled.parse(match.group()[:scale])
             value_place, end = (number, match.start() + scale) if number else (value_place, end)
         unit, end = unit_after(text, end)
         floor = found[-1].end if found else 0
-        quantity = _signed(text, match.start(), end, floor, *value_place, unit, fraction=value_place[1] == 0)
+        value, place, end = _with_half(text, end, unit, *value_place)
+        quantity = _signed(text, match.start(), end, floor, value, place, unit, fraction=place == 0)
         if quantity is not None:
             found.append(quantity)
     return found

@@ -14,6 +14,8 @@ from reward_plugins.units import NONE
 _MOST = 64
 
 _BULLET = re.compile(r"^\s*(?:[-*•·]|\(?\d{1,2}[.)、]|[(（]\d{1,2}[)）]|[①-⑳])\s+", re.MULTILINE)
+# "1) products 2) services" in one line: numbers that count the parts.
+_COUNTED = re.compile(r"(?:^|(?<=[\s,，;；、。:：]))[(（]?(?:(\d{1,2})[)）.、．](?!\d)|([①-⑳]))\s*")
 _STRONG = re.compile(r"\s*(?:[;；\n|]|、)\s*(?:and |以及|和)?")
 _WEAK = re.compile(
     r"\s*(?:,(?!\d{3}(?!\d))|(?<!\d),|，|;|；|\n|、|\||&|/(?=\s))\s*(?:and |以及|和)?|\s+and\s+|\s*(?:以及|及|和|与)\s*"
@@ -52,10 +54,22 @@ def answer_items(text: str, count: int) -> list[str]:
     text = _RESPECTIVELY.sub(" ", text).strip()
     if "\n" in text:
         text = _BULLET.sub("", text)
+    if (counted := _counted(text)) and len(counted) == count:
+        return counted
     strong = [part for part in _STRONG.split(text) if part.strip()]
     if len(strong) == count or len(strong) > _MOST:
         return [part.strip(" \"'") for part in strong]
     return [part.strip(" \"'") for part in _WEAK.split(text) if part and part.strip()][: _MOST + 1]
+
+
+def _counted(text: str) -> list[str]:
+    """The parts of a text that numbers itself 1, 2, 3 ... from its beginning; [] for any other."""
+    marks = list(_COUNTED.finditer(text))[: _MOST + 1]
+    numbers = [int(mark[1]) if mark[1] else ord(mark[2]) - ord("①") + 1 for mark in marks]
+    if len(marks) < 2 or marks[0].start() or numbers != list(range(1, len(marks) + 1)):
+        return []
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    return [text[mark.end() : end].strip(" \"',，;；、。") for mark, end in zip(marks, ends, strict=True)]
 
 
 def compare_items(
@@ -112,14 +126,13 @@ def gold_range(gold: str) -> tuple[Quantity, Quantity] | None:
     """The two ends of a gold like 10%-15% or 3亿元至3.5亿元, or None."""
     if not _RANGE_WORD.search(gold) or whole(gold) is not None:
         return None
-    ends = _ends(gold)
+    ends = _ends(gold, scan(gold))
     if ends and not (_LEAD_IN.fullmatch(gold[: ends[0].start]) and _TRAIL_OFF.fullmatch(gold[ends[1].end :])):
         return None
     return ends if ends and ends[0].value < ends[1].value and not (ends[0].year_like and ends[1].year_like) else None
 
 
-def _ends(text: str) -> tuple[Quantity, Quantity] | None:
-    found = scan(text)
+def _ends(text: str, found: list[Quantity] | None) -> tuple[Quantity, Quantity] | None:
     if found is None or len(found) < 2:
         return None
     for low, high in pairwise(found):
@@ -133,7 +146,7 @@ def _ends(text: str) -> tuple[Quantity, Quantity] | None:
 def compare_range(answer: str, gold: tuple[Quantity, Quantity]) -> tuple[str, str]:
     """Whether a (plain) answer states the same range, with both ends in the same order."""
     found = scan(answer)
-    ends = _ends(answer)
+    ends = _ends(answer, found)
     if ends is None or found is None or len([each for each in found if not each.year_like]) != 2:
         return "wrong", "it states no range of two ends"
     if _ALTERNATIVE.search(answer):

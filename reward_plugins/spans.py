@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from reward_plugins.initials import in_words_of, without_aside
+
 _EDGES = " \t\n.。,，;；:：!！\"'“”‘’()（）[]【】{}《》<>*_`"
 _NOISE = re.compile(r"(?:[\s\-–—_'\"“”‘’`,，。;；:：()（）\[\]【】《》/、·!！?？]|(?<!\d)\.|\.(?!\d))+")
 _ARTICLES = re.compile(r"\b(?:the|an?)\b ?")
@@ -197,8 +199,19 @@ def normal(text: str) -> str:
 
 
 def compare_text(answer: str, gold: str, question: str) -> tuple[str, str]:
-    """Whether a (plain) answer is the gold's words, alone or in a sentence that adds nothing."""
+    """Whether a (plain) answer is the gold's words, alone or in a sentence that adds nothing.
+
+    An abbreviation that is the gold's initials is the gold, and so are the words whose initials the gold is.
+    """
     answer, gold = _YEAR_SPAN.sub(r"\1至\2年", answer), _YEAR_SPAN.sub(r"\1至\2年", gold)
+    gold = without_aside(gold)
+    status, reason = _compare_words(answer, gold, question)
+    if status != "correct" and (other := in_words_of(gold, answer)) != answer:
+        return _compare_words(other, gold, question)
+    return status, reason
+
+
+def _compare_words(answer: str, gold: str, question: str) -> tuple[str, str]:
     ours, theirs = normal(answer), normal(gold)
     if not theirs:
         return "undecided", "the gold is empty"

@@ -77,7 +77,8 @@ for _names, _label, _factor in (
     ("quarters|quarter|个季度|季度|四半期", "month", "3"),
     ("months|month|mos|个月|ヶ月|か月|カ月|ケ月|月", "month", "1"),
     ("weeks|week|周|个星期|星期", "day", "7"),
-    ("days|day|天|日", "day", "1"),
+    ("days|day|calendar days|calendar day|天|日|个自然日|自然日", "day", "1"),
+    ("business days|working days|trading days|个工作日|工作日|个交易日|交易日", "workday", "1"),
     ("hours|hour|小时|时间", "hour", "1"),
 ):
     for _name in _names.split("|"):
@@ -156,6 +157,7 @@ NONE = Unit()
 def _alternation(names: list[str]) -> str:
     """The names, longest first; one of Latin letters ends at a word's end, and 百 does not begin 百分点."""
     ends = {name: r"(?![a-z])" for name in names if name[-1].isascii() and name[-1].isalpha()} | {"百": "(?!分)"}
+    ends |= {"次": "(?![级性贷要])"}
     ends |= {name: r"(?! ?\d)" for name in names if name[-1] in "$€£¥₹₩"}  # there it belongs to the next number
     return "|".join(re.escape(name) + ends.get(name, "") for name in sorted(names, key=len, reverse=True))
 
@@ -169,6 +171,7 @@ _SCALE_AT = re.compile(
 )
 _KINDS: dict[str, tuple[str, str, Decimal]] = (
     dict.fromkeys(_COUNTED, ("count", "", ONE))
+    | {"次": ("count", "times", ONE)}  # of a turnover, where it means what 倍 and x mean
     | {name: ("weight", "t", Decimal(size)) for name, size in _WEIGHTS.items()}
     | {name: ("time", *entry) for name, entry in _TIMES.items()}
     | {name: ("money", *entry) for name, entry in _CURRENCIES.items()}
