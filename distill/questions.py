@@ -7,7 +7,7 @@ import re
 import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,15 @@ def read_questions(path: Path, skip_bad: bool = False, bad: Counter[str] | None 
         yield question
 
 
-def located(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None) -> Iterator[tuple[int, Question]]:
+def located(
+    path: Path,
+    skip_bad: bool = False,
+    bad: Counter[str] | None = None,
+    glance: Callable[[bytes], Question | None] | None = None,
+) -> Iterator[tuple[int, Question]]:
     """Yield (byte offset, question) for each line.
+
+    What `glance` makes of a line is taken as it is, and spares the full check where it is not None.
 
     Raises `Refused` for a bad line and for an id that stands twice, each by its number; with `skip_bad` they are left
     out and counted by reason in `bad`. Memory: 8 bytes of hash for each id (two of a million ids meet by chance with
@@ -30,7 +37,8 @@ def located(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None)
     """
     seen: set[int] = set()
     for number, offset, line in numbered_lines(path):
-        question = read_record(line, Question, path, number, skip_bad, bad)
+        question = glance(line) if glance else None
+        question = question or read_record(line, Question, path, number, skip_bad, bad)
         if question is None:
             continue
         key = hash(question.id)
@@ -76,6 +84,11 @@ class QuestionIndex:
         question = self._at(self._offsets[row])
         return question if question.id == question_id else None
 
+    def offset(self, question_id: str) -> int | None:
+        """Where the line of that question starts, or None; reads nothing."""
+        row = self._row.get(hash(question_id))
+        return None if row is None else self._offsets[row]
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -106,8 +119,11 @@ def check_meta(question: Question) -> dict[str, Any]:
 
 
 def document(question: Question) -> str:
-    """The document that a question comes from, as one string for all sources; a split never cuts through one."""
-    return f"{question.source}:{question.meta.get('doc') or question.id}"
+    """The document that a question comes from, as one string for all sources; a split never cuts through one.
+
+    Some sets stand on the pages of another one, which `meta["doc_of"]` then names.
+    """
+    return f"{question.meta.get('doc_of') or question.source}:{question.meta.get('doc') or question.id}"
 
 
 _SPACES = re.compile(r"\s+")
