@@ -9,25 +9,28 @@ import asyncio
 import contextlib
 import signal
 import threading
-from array import array
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field, model_validator
+from rich.box import SIMPLE
 from rich.progress import Progress
+from rich.table import Table
 
-from distill import manifest
-from distill.journal import Journal, trace_id
+from distill import ledger, manifest
+from distill.batch_files import BatchLimits, Outstanding
+from distill.endpoint import Endpoint, Failure
+from distill.journal import Journal
+from distill.ledger import CapReached, Ledger
+from distill.plan import Plan, Request, Survey
 from distill.progress import progress_bars
-from distill.prompts import Message, messages, prompt_sha256, read_prompt
-from distill.questions import located
-from distill.records import Question, Trace, Usage
+from distill.records import Trace, Usage, read_records
 from distill.reply import NO_REPLY, Reply, completion
 from distill.stage import StageSettings
-from distill.teachers import Endpoint, Failure, Teacher
+from distill.teachers import Teacher
 from distill.throttle import Stop
 from reward_plugins.errors import Refused
 
@@ -39,19 +42,26 @@ _FAILURES_IN_A_ROW = 32
 # How often the journal is put on the disk and the bars are drawn.
 _TICK_S = 1.0
 
+Serve = Callable[[Teacher], AbstractContextManager[tuple[str, str]]]
+"""Starts the server of a teacher with `serve`; gives its base_url and the model's name there."""
+
 
 class Settings(StageSettings):
     """`questions` -> `out`, a journal of traces, by `teachers`.
 
-    Errors are final, as answers are, until a run with `retry_errors` asks for them again. A teacher is known by its
-    name: give another model, or other sampling, a name of its own, since what was answered under a name is not asked
-    again.
+    Errors are final, as answers are, until a run with `retry_errors` asks for them again. What a teacher answered to
+    another prompt, as another model or with other sampling is no answer to this recipe: it is asked again, unless
+    `keep_changed`. `cost_cap` is the most that may be spent, by currency, over all runs with this `out`; it is a
+    ceiling, since a request counts at its most from before it is sent until its bill is known.
     """
 
     questions: Path
     out: Path
     teachers: list[Teacher] = Field(min_length=1)
+    cost_cap: dict[str, float] = Field(default_factory=dict)
+    batch: BatchLimits = BatchLimits()
     retry_errors: bool = False
+    keep_changed: bool = False
     skip_bad: bool = False
 
     @model_validator(mode="after")
@@ -61,8 +71,33 @@ class Settings(StageSettings):
             raise ValueError(f"two teachers are called {twice[0]!r}; a trace tells its teacher by name")
         return self
 
+    @model_validator(mode="after")
+    def _cap_can_be_kept(self) -> Settings:
+        if not self.cost_cap:
+            return self
+        if any(not 0 < cap < float("inf") for cap in self.cost_cap.values()):
+            raise ValueError("cost_cap: an amount above 0 for each currency")
+        for teacher in self.teachers:
+            if not teacher.is_paid:
+                continue
+            if teacher.prices is None:
+                raise ValueError(
+                    f"cost_cap: teacher {teacher.name!r} has no prices; give them (0 for what costs nothing), "
+                    "or no cap can be kept"
+                )
+            if teacher.prices.currency not in self.cost_cap:
+                raise ValueError(f"cost_cap: no cap in {teacher.prices.currency}, in which {teacher.name!r} is paid")
+            if teacher.prices.completion and teacher.completion_limit() is None:
+                raise ValueError(
+                    f"cost_cap: nothing bounds an answer of teacher {teacher.name!r}; "
+                    "give max_tokens, or prices.completion_limit"
+                )
+        return self
+
     def inputs(self) -> list[Path]:
         prompts = {teacher.system_prompt for teacher in self.teachers if teacher.system_prompt}
+        for teacher in self.teachers:
+            prompts |= {path for instruction in teacher.instructions for path in (instruction.zh, instruction.en)}
         return [self.questions, *sorted(prompts)]
 
     def manifest_path(self) -> Path:
@@ -70,139 +105,127 @@ class Settings(StageSettings):
 
     def identity(self) -> dict[str, Any]:
         teachers = [teacher.identity() for teacher in self.teachers]
-        return {**self.model_dump(mode="json", exclude={"teachers", "retry_errors"}), "teachers": teachers}
+        away = {"teachers", "retry_errors", "cost_cap", "batch"}
+        return {**self.model_dump(mode="json", exclude=away), "teachers": teachers}
 
 
-def run(settings: Settings) -> dict[str, Any]:
-    """Ask what is missing; returns counts by teacher and the bad lines by reason.
+def run(settings: Settings, serve: Serve | None = None) -> dict[str, Any]:
+    """Ask what is missing; returns counts by teacher, the ledger and the bad lines by reason.
 
-    Nothing is asked before all questions were read. Raises `Refused` for bad input and for an endpoint that does not
-    work; what was answered until then is in the journal.
+    Nothing is asked before all questions were read; `serve` is called for teachers that are asked. Raises `Refused`
+    for bad input and for an endpoint that does not work, and `CapReached` where `cost_cap` leaves something unasked;
+    what was answered until then is in the journal.
     """
     stage = manifest.Run("distill", settings)
     settings.manifest_path().unlink(missing_ok=True)
-    with Journal(settings.out, settings.retry_errors, settings.skip_bad) as journal:
-        plans, asked, bad = _plan(settings, journal)
-        counts = {"questions": asked, "bad_lines": dict(bad), "bad_traces": dict(journal.bad)}
-        with progress_bars() as bars:
-            for plan in plans:
-                if plan.teacher.kind == "reference":
-                    _copy_solutions(settings, plan, journal, bars)
-            asyncio.run(_ask_all(settings, [plan for plan in plans if plan.teacher.kind == "endpoint"], journal, bars))
-        spent = {plan.teacher.name: plan.counts() for plan in plans}
-    summary = {**counts, "teachers": spent}
+    with opened(settings) as (journal, book), progress_bars() as bars:
+        survey = surveyed(settings, journal, Outstanding(settings.out).ids)
+        for plan in survey.plans:
+            _say_changed(plan, settings, bars)
+        for plan in survey.plans:
+            if plan.teacher.kind == "reference":
+                _copy_solutions(settings, plan, journal, bars)
+        try:
+            with contextlib.ExitStack() as servers:
+                asked = [plan for plan in survey.plans if plan.teacher.kind == "endpoint" and plan.left]
+                lines = {plan.teacher.name: _line(plan.teacher, serve, servers) for plan in asked}
+                asyncio.run(_ask_all(settings, asked, lines, journal, book, bars))
+        finally:
+            _show(survey.plans, book, bars)
+        if book.reached:
+            raise CapReached(_cap_told(settings, survey.plans, book))
+        summary = _summary(survey, journal, book)
     stage.done([settings.out], summary)
     return summary
 
 
-@dataclass
-class Plan:
-    """What one teacher is to be asked, and how far that is done.
-
-    `offsets` are the places of the questions that are not finished, not the questions. `answered` and `errors` count
-    the requests that have ended, in this run or an earlier one; `requests` and the tokens are this run's alone.
-    """
-
-    teacher: Teacher
-    system: str
-    offsets: array[int] = field(default_factory=lambda: array("Q"))
-    wanted: int = 0
-    answered: int = 0
-    errors: int = 0
-    without_solution: int = 0
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @property
-    def ended(self) -> int:
-        """The requests that need not be sent."""
-        return self.answered + self.errors
-
-    def request_ids(self, question: Question) -> tuple[list[Message], str, list[str]]:
-        """The prompt of a question, its sha256, and the ids of its requests, one a sample."""
-        prompt = messages(question, self.system)
-        digest = prompt_sha256(prompt)
-        name = self.teacher.name
-        return prompt, digest, [trace_id(question.id, name, sample, digest) for sample in range(self.teacher.samples)]
-
-    def add(self, offset: int, question: Question, journal: Journal) -> None:
-        """Take a question into the plan. Runs once for each question of a resumed run, so it builds no requests."""
-        *_, ids = self.request_ids(question)
-        ended = [request_id for request_id in ids if request_id in journal]
-        errors = sum(map(journal.is_error, ended))
-        self.wanted += len(ids)
-        self.errors += errors
-        self.answered += len(ended) - errors
-        if len(ended) < len(ids):
-            self.offsets.append(offset)
-
-    def pending(self, questions: Path, journal: Journal) -> Iterator[Request]:
-        """The requests to send, in the order of the questions."""
-        with questions.open("rb") as file:
-            for offset in self.offsets:
-                file.seek(offset)
-                question = Question.model_validate_json(file.readline())
-                prompt, digest, ids = self.request_ids(question)
-                for sample, request_id in enumerate(ids):
-                    if request_id not in journal:
-                        yield Request(request_id, question, sample, prompt, digest, self.teacher.name)
-
-    def counts(self) -> dict[str, int]:
-        """What was wanted, what there is now, and what this run paid."""
-        names = ("wanted", "answered", "errors", "without_solution", "requests", "prompt_tokens", "completion_tokens")
-        return {name: getattr(self, name) for name in names}
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[tuple[Journal, Ledger]]:
+    """The journal of a recipe and its ledger, which is made from the journal where there is none."""
+    with Journal(settings.out, settings.retry_errors, settings.skip_bad) as journal:
+        path = ledger.beside(settings.out)
+        is_new = not path.is_file()
+        with Ledger(path, settings.cost_cap) as book:
+            if is_new:
+                book.seed(read_records(settings.out, Trace, settings.skip_bad), settings.teachers)
+            Outstanding(settings.out).reconcile(book)
+            yield journal, book
 
 
-class Request(NamedTuple):
-    """One question to one teacher, one time."""
+def surveyed(settings: Settings, journal: Journal, out: Collection[str]) -> Survey:
+    """All questions held against the journal; `out` are the requests that wait in batch files."""
+    plans = [Plan(teacher, journal, settings.keep_changed, out) for teacher in settings.teachers]
+    return Survey(settings.questions, plans, settings.skip_bad)
 
-    id: str
-    question: Question
-    sample: int
-    prompt: list[Message]
-    prompt_sha256: str
-    teacher: str
 
-    def trace(self, reply: Reply, latency_s: float = 0.0, error: str | None = None) -> Trace:
-        """The line of the journal that ends this request."""
-        return Trace(
-            id=self.id,
-            question_id=self.question.id,
-            teacher=self.teacher,
-            sample=self.sample,
-            reasoning=reply.reasoning,
-            answer=reply.answer,
-            response=reply.response,
-            finish_reason=reply.finish_reason,
-            usage=reply.usage,
-            latency_s=round(latency_s, 3),
-            prompt_sha256=self.prompt_sha256,
-            error=error,
+def _line(teacher: Teacher, serve: Serve | None, servers: contextlib.ExitStack) -> Teacher:
+    """The teacher as it is reached: one with `serve` is where its server is."""
+    if teacher.serve is None or serve is None:
+        return teacher
+    base_url, model = servers.enter_context(serve(teacher))
+    return teacher.model_copy(update={"base_url": base_url, "model": model})
+
+
+def _summary(survey: Survey, journal: Journal, book: Ledger) -> dict[str, Any]:
+    return {
+        "questions": survey.count,
+        "bad_lines": dict(survey.bad),
+        "bad_traces": dict(journal.bad),
+        "teachers": {plan.teacher.name: plan.counts() for plan in survey.plans},
+        "ledger": {name: account.as_json() for name, account in sorted(book.accounts.items())},
+    }
+
+
+def _say_changed(plan: Plan, settings: Settings, bars: Progress) -> None:
+    if plan.changed:
+        what = "they are kept (keep_changed)" if settings.keep_changed else "asked again; keep_changed: true keeps them"
+        bars.console.print(
+            f"teacher {plan.teacher.name!r}: {plan.changed:,} requests were answered under this name by another model, "
+            f"to another prompt or with other settings: {what}",
+            markup=False,
         )
 
 
-def _plan(settings: Settings, journal: Journal) -> tuple[list[Plan], int, Counter[str]]:
-    """Read and check all questions once and note which are not finished. Memory: 8 bytes for each of those."""
-    plans = [Plan(teacher, read_prompt(teacher.system_prompt)) for teacher in settings.teachers]
-    bad: Counter[str] = Counter()
-    count = 0
-    for offset, question in located(settings.questions, settings.skip_bad, bad):
-        count += 1
-        for plan in plans:
-            if plan.teacher.limit is not None and count > plan.teacher.limit:
-                continue
-            if plan.teacher.kind == "reference" and not question.meta.get("solution"):
-                plan.without_solution += 1
-                continue
-            plan.add(offset, question, journal)
-    return plans, count, bad
+def _show(plans: list[Plan], book: Ledger, bars: Progress) -> None:
+    """Below the last state of the bars, the table of what was asked and what it cost, where anything was sent."""
+    if not any(plan.requests for plan in plans if plan.teacher.kind == "endpoint"):
+        return
+    bars.stop()
+    table = Table("teacher", title="all runs so far, as billed", title_justify="left", box=SIMPLE)
+    for name in ("answered", "errors", "requests (retries)", "tokens in (cached)", "tokens out", "cost"):
+        table.add_column(name, justify="right")
+    for plan in plans:
+        account = book.account(plan.teacher.name)
+        cost = ", ".join(f"{cost:,.4f} {currency}" for currency, cost in sorted(account.cost.items())) or "-"
+        table.add_row(
+            plan.teacher.name,
+            f"{plan.answered:,} of {plan.wanted:,}",
+            f"{plan.errors:,}",
+            f"{account.requests:,} ({account.retries:,})",
+            f"{account.prompt_tokens:,} ({account.cached_tokens:,})",
+            f"{account.completion_tokens:,}",
+            cost + (f" ({account.uncounted:,} requests at their most)" if account.uncounted and account.cost else ""),
+        )
+    bars.console.print(table)
+
+
+def _cap_told(settings: Settings, plans: list[Plan], book: Ledger) -> str:
+    told = []
+    for currency in sorted(book.reached):
+        held = sum(hold.cost for hold in book.held.values() if hold.currency == currency)
+        waits = f", {held:.4f} more is held for batch files" if held else ""
+        told.append(
+            f"{book.spent(currency):.4f} of {settings.cost_cap[currency]:g} {currency} are spent{waits}, and the next "
+            "request could cost more than what is left"
+        )
+    left = ", ".join(f"{plan.left:,} of {plan.teacher.name!r}" for plan in plans if plan.left)
+    return f"the cost cap is reached: {'; '.join(told)}; not asked: {left}; raise cost_cap and run the same command to go on"
 
 
 def _copy_solutions(settings: Settings, plan: Plan, journal: Journal, bars: Progress) -> None:
     """The teacher "reference": the worked solution and the gold, without any request."""
     bar = bars.add_task(plan.teacher.name, total=plan.wanted, completed=plan.ended, note="")
-    for request in plan.pending(settings.questions, journal):
+    for request in plan.pending(settings.questions):
         solution, gold = str(request.question.meta["solution"]), request.question.gold
         journal.append(request.trace(Reply(solution, gold, completion(solution, gold), "stop", Usage())))
         plan.requests += 1
@@ -210,17 +233,23 @@ def _copy_solutions(settings: Settings, plan: Plan, journal: Journal, bars: Prog
     bars.update(bar, completed=plan.ended)
 
 
-async def _ask_all(settings: Settings, plans: list[Plan], journal: Journal, bars: Progress) -> None:
+async def _ask_all(
+    settings: Settings, plans: list[Plan], lines: dict[str, Teacher], journal: Journal, book: Ledger, bars: Progress
+) -> None:
     """Run the endpoints side by side; after the first error nothing new starts, and what is on its way may arrive."""
     stop = Stop()
-    async with contextlib.AsyncExitStack() as lines:
+    async with contextlib.AsyncExitStack() as endpoints:
         asking = [
-            Asking(plan, await lines.enter_async_context(Endpoint(plan.teacher, stop)), settings.questions, journal)
+            Asking(
+                plan,
+                await endpoints.enter_async_context(Endpoint(lines[plan.teacher.name], stop, book)),
+                settings.questions,
+                journal,
+            )
             for plan in plans
-            if plan.offsets
         ]
         workers = [asyncio.create_task(each.work()) for each in asking for _ in range(each.workers)]
-        ticker = asyncio.create_task(_tick(asking, journal, bars))
+        ticker = asyncio.create_task(_tick(asking, journal, book, bars))
         with _gentle_interrupt(stop, bars) as interrupted:
             try:
                 if workers:
@@ -269,8 +298,8 @@ def _gentle_interrupt(stop: Stop, bars: Progress) -> Iterator[list[bool]]:
         loop.remove_signal_handler(signal.SIGINT)
 
 
-async def _tick(asking: list[Asking], journal: Journal, bars: Progress) -> None:
-    """Once a second, and once more at the end: sync the journal and move the bars."""
+async def _tick(asking: list[Asking], journal: Journal, book: Ledger, bars: Progress) -> None:
+    """Once a second, and once more at the end: sync journal and ledger, and move the bars."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     lines = [(each.plan, bars.add_task(each.plan.teacher.name, total=each.plan.wanted, note="")) for each in asking]
@@ -282,6 +311,7 @@ async def _tick(asking: list[Asking], journal: Journal, bars: Progress) -> None:
         try:
             await asyncio.sleep(_TICK_S)
             await asyncio.to_thread(journal.sync)
+            await asyncio.to_thread(book.sync)
         except asyncio.CancelledError:
             ended = True
     for plan, bar in lines:
@@ -293,10 +323,10 @@ class Asking:
 
     def __init__(self, plan: Plan, endpoint: Endpoint, questions: Path, journal: Journal) -> None:
         self.plan = plan
-        self.workers = min(plan.teacher.concurrency, plan.wanted - plan.ended)
+        self.workers = min(plan.teacher.concurrency, plan.left)
         self._endpoint = endpoint
         self._journal = journal
-        self._pending = plan.pending(questions, journal)
+        self._pending = plan.pending(questions)
         self._held_back: list[tuple[Trace, Failure]] = []
         self._in_a_row = 0
 

@@ -24,17 +24,20 @@ from reward_plugins.errors import Refused
 
 _HEAD = re.compile(rb'\{"id":"([^"\\]+\|[^"\\|]+\|\d+\|[0-9a-f]+)"')
 _ANSWERED = b'"error":null}\n'
-# Enough of the prompt's hash to tell two prompts of one question apart: 64 bits.
-_PROMPT_DIGITS = 16
+# Enough of the hash to tell two ways of asking one question apart: 64 bits.
+_ASKED_DIGITS = 16
 
 
-def trace_id(question_id: str, teacher: str, sample: int, prompt_sha256: str) -> str:
-    """The identity of one request: a changed prompt is another request. Teacher names hold no "|"."""
-    return f"{question_id}|{teacher}|{sample}|{prompt_sha256[:_PROMPT_DIGITS]}"
+def trace_id(question_id: str, teacher: str, sample: int, asked_sha256: str) -> str:
+    """The identity of one request: asked otherwise, it is another request. Teacher names hold no "|".
+
+    `asked_sha256` is the hash of all that the answer depends on: the prompt, the model and how it samples.
+    """
+    return f"{question_id}|{teacher}|{sample}|{asked_sha256[:_ASKED_DIGITS]}"
 
 
 class Entry(NamedTuple):
-    """Where a finished request stands in a journal. `slot` is the id without the prompt's hash."""
+    """Where a finished request stands in a journal. `slot` is the id without the hash of how it was asked."""
 
     offset: int
     id: str
@@ -58,8 +61,7 @@ def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None)
             continue
         trace = read_record(line, Trace, path, number, skip_bad, bad)
         if trace is not None:
-            request = trace_id(trace.question_id, trace.teacher, trace.sample, trace.prompt_sha256)
-            yield Entry(offset, request, trace.error is None)
+            yield Entry(offset, trace.id, trace.error is None)
 
 
 def traces_at(path: Path, offsets: Iterable[int]) -> Iterator[Trace]:
@@ -77,7 +79,7 @@ class Journal:
     """An append-only journal, held by one process at a time.
 
     Opening it heals a torn last line, then notes which requests have ended. An answer is final; an error is final,
-    too, unless `retry_errors`, which takes the errors out first. Memory: 8 bytes of hash for each request.
+    too, unless `retry_errors`, which takes the errors out first. Memory: about 130 bytes for each request.
     Raises `Refused` where another process holds the journal, for a broken line in its midst (see `read_record`), and
     for a full disk.
     """
@@ -87,14 +89,15 @@ class Journal:
         self.bad: Counter[str] = Counter()
         self._finished: set[int] = set()
         self._errors: set[int] = set()
+        self._answered_slots: set[int] = set()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = _open_locked(path)
         try:
             _heal(self._fd)
             if retry_errors:
                 self._drop_errors(skip_bad)
-            for entry in entries(path, skip_bad, self.bad):
-                self._note(entry.id, entry.answered)
+            for _, request_id, answered in entries(path, skip_bad, self.bad):
+                self._note(request_id, answered)
         except BaseException:
             os.close(self._fd)
             raise
@@ -106,6 +109,10 @@ class Journal:
     def is_error(self, request_id: str) -> bool:
         """Whether a request has ended without an answer."""
         return hash(request_id) in self._errors
+
+    def answered_otherwise(self, request_id: str) -> bool:
+        """Whether the question, teacher and sample of this request have an answer, to this or another way of asking."""
+        return hash(request_id.rpartition("|")[0]) in self._answered_slots
 
     def append(self, trace: Trace) -> None:
         """Write one finished request. After a failed write nothing of the line is left."""
@@ -139,7 +146,9 @@ class Journal:
 
     def _note(self, request_id: str, answered: bool) -> None:
         self._finished.add(hash(request_id))
-        if not answered:
+        if answered:
+            self._answered_slots.add(hash(request_id.rpartition("|")[0]))
+        else:
             self._errors.add(hash(request_id))
 
     def _drop_errors(self, skip_bad: bool) -> None:

@@ -10,7 +10,14 @@ from reward_plugins.completion import completion_text, parse
 
 
 class Unusable(Exception):
-    """The endpoint said "200" and sent something that is no answer; the text is a short reason without content."""
+    """The endpoint said "200" and sent something that is no answer; the text is a short reason without content.
+
+    `usage` is what it billed for that, as far as it said.
+    """
+
+    def __init__(self, reason: str, usage: Usage | None = None) -> None:
+        super().__init__(reason)
+        self.usage = usage or Usage()
 
 
 class Reply(NamedTuple):
@@ -26,34 +33,42 @@ class Reply(NamedTuple):
 NO_REPLY = Reply("", "", "", "", Usage())
 
 
-def read_reply(body: bytes) -> Reply:
-    """Read the body of a chat completion.
-
-    Accepts reasoning in `reasoning_content` or `reasoning` (vLLM, DeepSeek, Ark, OpenRouter) or inline as `<think>`,
-    and content as a string or as a list of parts. An empty message is an answer that says nothing, not an error: the
-    model was asked and had its turn (a content filter, for one). Raises `Unusable`.
-    """
+def read_reply(body: bytes, prefill: str = "") -> Reply:
+    """Read the body of a chat completion; see `reply_of`. Raises `Unusable`."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
         page = body[:256].lstrip().lower().startswith((b"<!doctype", b"<html"))
         raise Unusable("an HTML page instead of JSON" if page else "not JSON") from None
+    return reply_of(data, prefill)
+
+
+def reply_of(data: Any, prefill: str = "") -> Reply:
+    """The answer in a chat completion.
+
+    Accepts reasoning in `reasoning_content` or `reasoning` (vLLM, DeepSeek, Ark, OpenRouter) or inline as `<think>`,
+    and content as a string or as a list of parts. `prefill` is what the answer was made to begin with; endpoints send
+    it back or not. An empty message is an answer that says nothing, not an error: the model was asked and had its turn
+    (a content filter, for one). Raises `Unusable`.
+    """
     if not isinstance(data, dict):
         raise Unusable("JSON of another kind than a chat completion")
+    usage = _usage(data.get("usage"))
     if data.get("error"):
-        raise Unusable("an error in a 200 answer")
+        raise Unusable("an error in a 200 answer", usage)
     choices = data.get("choices")
     if not isinstance(choices, list):
-        raise Unusable("JSON of another kind than a chat completion")
+        raise Unusable("JSON of another kind than a chat completion", usage)
     if not choices:
-        raise Unusable("empty choices")
+        raise Unusable("empty choices", usage)
     message = choices[0].get("message") if isinstance(choices[0], dict) else None
     if not isinstance(message, dict) or not isinstance(message.get("content"), str | list | None):
-        raise Unusable("a choice without a message")
-    reasoning, answer, response = in_one_form(_clean(completion_text([message])))
-    return Reply(
-        reasoning, answer, response, _clean(str(choices[0].get("finish_reason") or "")), _usage(data.get("usage"))
-    )
+        raise Unusable("a choice without a message", usage)
+    text = _clean(completion_text([message]))
+    if text and not text.lstrip().startswith(prefill.strip()):
+        text = prefill + text
+    reasoning, answer, response = in_one_form(text)
+    return Reply(reasoning, answer, response, _clean(str(choices[0].get("finish_reason") or "")), usage)
 
 
 def in_one_form(text: str) -> tuple[str, str, str]:
@@ -83,9 +98,14 @@ def _clean(text: str) -> str:
 
 
 def _usage(raw: Any) -> Usage:
+    """Cached prompt tokens stand in `prompt_tokens_details` (OpenAI and most others) or in DeepSeek's own key."""
     counts = raw if isinstance(raw, dict) else {}
+    details = counts.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
     return Usage(
-        prompt_tokens=_count(counts.get("prompt_tokens")), completion_tokens=_count(counts.get("completion_tokens"))
+        prompt_tokens=_count(counts.get("prompt_tokens")),
+        cached_tokens=_count(counts.get("prompt_cache_hit_tokens") if cached is None else cached),
+        completion_tokens=_count(counts.get("completion_tokens")),
     )
 
 

@@ -1,4 +1,4 @@
-"""How many requests to one endpoint run at once, and when the next may start."""
+"""How many requests to one endpoint run at once, how many a minute, and when the next may start."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections import deque
 # multiplicative decrease, as TCP shares a line.)
 _DECREASE = 0.7
 _ROUNDS_TO_THE_CEILING = 20
+# Longer than the clock of an event loop is coarse, and too short for an endpoint to notice.
+_SAVED_UP_S = 0.1
 
 
 class Stop:
@@ -57,18 +59,21 @@ class Throttle:
     async def __aenter__(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._stop:
-            pause = self._resume_at - loop.time()
-            if pause > 0:
-                await self._stop.sleep(pause)
-            elif self._running < self.limit:
+            await self.pause()
+            if self._running < self.limit:
                 break
-            else:
-                await self._turn(loop.create_future())
+            await self._turn(loop.create_future())
         self._running += 1
 
     async def __aexit__(self, *exc: object) -> None:
         self._running -= 1
         self._wake(2)  # two for one that ended, since the limit may have grown; who wakes in vain waits again
+
+    async def pause(self) -> None:
+        """Wait for as long as the endpoint asked for after a 429; returns at once where it did not."""
+        loop = asyncio.get_running_loop()
+        while not self._stop and self._resume_at > loop.time():
+            await self._stop.sleep(self._resume_at - loop.time())
 
     def limited(self, pause: float, started: float) -> None:
         """A request that started at `started` (the loop's time) was one too many: none starts for `pause` seconds.
@@ -100,3 +105,30 @@ class Throttle:
             if not turn.done():  # done: its task was cancelled
                 turn.set_result(None)
                 count -= 1
+
+
+class Pace:
+    """At most `per_minute` of something, evenly spread; None sets no limit.
+
+    Endpoints count by the minute, and some by the second as well, so what was not used is not saved up beyond a tenth
+    of a second. Those who wait are let through in the order in which they came.
+    """
+
+    def __init__(self, per_minute: float | None, stop: Stop) -> None:
+        self._seconds_each = 60.0 / per_minute if per_minute else 0.0
+        self._stop = stop
+        self._next = 0.0
+
+    async def wait(self, amount: float = 1.0) -> None:
+        """Wait for one's turn and take `amount`; returns at once after the word to stop."""
+        if not self._seconds_each:
+            return
+        now = asyncio.get_running_loop().time()
+        turn = max(self._next, now - _SAVED_UP_S)
+        self._next = turn + amount * self._seconds_each
+        if turn > now:
+            await self._stop.sleep(turn - now)
+
+    def correct(self, amount: float) -> None:
+        """What was taken by estimate was so much more (or, below zero, less): later turns pay for it."""
+        self._next += amount * self._seconds_each

@@ -44,14 +44,31 @@ def prepare(path: Recipe, set_: Set = None) -> None:
 
 
 @app.command()
-def distill(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
+def distill(
+    path: Recipe,
+    set_: Set = None,
+    skip_bad: SkipBad = False,
+    write_batches: Annotated[
+        bool, typer.Option("--write-batches", help="Write what is missing as files for the endpoint's batch API.")
+    ] = False,
+    read_batches: Annotated[
+        list[Path] | None,
+        typer.Option("--read-batches", metavar="FILE", help="Read a result file of a batch (repeat)."),
+    ] = None,
+) -> None:
     """Ask teachers for reasoning traces; started again, it asks only what is missing.
 
     Example: finr1 distill recipes/distill/quickstart_distill.yaml
     """
     from launch.stages import run_distill
 
-    _print(run_distill(_absolute(path), overrides=set_, skip_bad=skip_bad))
+    if write_batches and read_batches:
+        raise Refused(
+            "--write-batches and --read-batches are two commands: read first, then write what is still missing"
+        )
+    results = [file.absolute() for file in read_batches or []]
+    name = _absolute(path)
+    _print(run_distill(name, overrides=set_, skip_bad=skip_bad, write_batches=write_batches, read_batches=results))
 
 
 @app.command()
@@ -235,11 +252,11 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """The console script. Exit codes: 0 done, 1 an engine failed, 2 bad input or environment, 130 interrupted."""
+    """The console script. Exit codes: 0 done, 1 an engine failed, 2 bad input or environment, 3 cost cap, 130 interrupted."""
     try:
         code = app(standalone_mode=False)
     except Refused as refusal:
-        _end(2, str(refusal))
+        _end(getattr(refusal, "exit_code", 2), str(refusal))
     except EngineFailed as failure:
         _end(1, str(failure))
     except (KeyboardInterrupt, typer.Abort):

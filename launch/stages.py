@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from distill import ask, export, prepare, screen
+from distill import ask, batch, export, prepare, screen
 from distill.manifest import is_current, read
 from distill.stage import StageSettings
+from distill.teachers import Teacher
 from eval_adapters.run import plan, run_one
 from eval_adapters.settings import EvalSettings
 from launch import models, recipe, train
@@ -26,20 +27,33 @@ def run_prepare(name: str, *, overrides: list[str] | None = None) -> Summary:
     return _once(settings, lambda: prepare.run(settings))
 
 
-def run_distill(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
-    """Traces from teachers; a teacher with `serve` is served for as long as it is asked."""
+def run_distill(
+    name: str,
+    *,
+    overrides: list[str] | None = None,
+    skip_bad: bool = False,
+    write_batches: bool = False,
+    read_batches: list[Path] | None = None,
+) -> Summary:
+    """Traces from teachers; one with `serve` is served for as long as it is asked. Or batch files, written or read."""
     settings = recipe.settings(ask.Settings, _load(name, overrides, skip_bad), name)
+    served = {
+        teacher.name: recipe.settings(ServeSettings, recipe.load(teacher.serve), teacher.serve)
+        for teacher in settings.teachers
+        if teacher.serve
+    }
+    for teacher in settings.teachers:
+        if teacher.serve:
+            teacher.model = served[teacher.name].served_name or served[teacher.name].model
+    if write_batches or read_batches:
+        return batch.read(settings, read_batches) if read_batches else batch.write(settings)
 
-    def work() -> Summary:
-        with contextlib.ExitStack() as servers:
-            for teacher in settings.teachers:
-                if teacher.serve:
-                    served = recipe.settings(ServeSettings, recipe.load(teacher.serve), teacher.serve)
-                    endpoint = servers.enter_context(serving(served))
-                    teacher.base_url, teacher.model = endpoint.url, endpoint.model_id
-            return ask.run(settings)
+    @contextlib.contextmanager
+    def serve(teacher: Teacher) -> Iterator[tuple[str, str]]:
+        with serving(served[teacher.name]) as endpoint:
+            yield endpoint.url, endpoint.model_id
 
-    return _once(settings, work)
+    return _once(settings, lambda: ask.run(settings, serve))
 
 
 def run_screen(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distill import teachers
+from distill import endpoint
 from distill.records import Question, write_records
 
 
@@ -40,5 +40,5 @@ def numbered_question(number: int) -> Question:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff in milliseconds, so that a test of retries takes no minute."""
-    monkeypatch.setattr(teachers, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(teachers, "_LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr(endpoint, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(endpoint, "_LONGEST_WAIT_S", 0.05)

@@ -20,7 +20,7 @@ import pytest
 from fault_server import GOOD, FaultServer, always, first
 from pydantic import ValidationError
 
-from distill import ask, manifest, teachers
+from distill import ask, endpoint, manifest, teachers
 from distill.journal import Journal, entries
 from distill.records import Trace, read_records
 from reward_plugins.errors import Refused
@@ -101,6 +101,8 @@ def test_attempts_are_bounded_and_an_error_is_final_until_asked_again(make_quest
             "wanted": 5,
             "answered": 5,
             "errors": 0,
+            "in_batch": 0,
+            "changed": 0,
             "without_solution": 0,
             "requests": 1,
             "prompt_tokens": 60,
@@ -370,10 +372,10 @@ def test_an_error_message_that_quotes_the_question_is_not_repeated() -> None:
     body = json.dumps({"messages": [{"role": "user", "content": "what is the margin of Secret-Corp?"}]}).encode()
     quoting = json.dumps({"error": {"message": "cannot parse: the margin of Secret-Corp"}}).encode()
     plain = json.dumps({"error": {"message": "max_tokens must be\n positive"}}).encode()
-    assert teachers._harmless_words(quoting, body, "") == ""
-    assert teachers._harmless_words(plain, body, "") == "max_tokens must be positive"
-    assert teachers._harmless_words(b"<html>", body, "") == ""
-    assert teachers._harmless_words(json.dumps({"message": "bad key sk-1"}).encode(), body, "sk-1") == ""
+    assert endpoint._harmless_words(quoting, body, "") == ""
+    assert endpoint._harmless_words(plain, body, "") == "max_tokens must be positive"
+    assert endpoint._harmless_words(b"<html>", body, "") == ""
+    assert endpoint._harmless_words(json.dumps({"message": "bad key sk-1"}).encode(), body, "sk-1") == ""
 
 
 def test_two_runs_do_not_share_a_journal(tmp_path: Path) -> None:
@@ -426,12 +428,12 @@ def test_where_and_how_patiently_is_no_part_of_the_identity(make_questions: Call
      ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0), ("Fri, 31 Dec 9999 23:59:59 GMT", 900, 900)],
 )  # fmt: skip
 def test_retry_after(header: str | None, low: float, high: float) -> None:
-    assert low <= teachers._retry_after(header) <= high
+    assert low <= endpoint._retry_after(header) <= high
 
 
 def test_waits_double_and_are_bounded() -> None:
-    assert all(0.5 <= teachers._wait(1) <= 1.0 and 4.0 <= teachers._wait(4) <= 8.0 for _ in range(50))
-    assert teachers._wait(1_000) <= 60
+    assert all(0.5 <= endpoint._wait(1) <= 1.0 and 4.0 <= endpoint._wait(4) <= 8.0 for _ in range(50))
+    assert endpoint._wait(1_000) <= 60
 
 
 def test_a_full_disk_is_told_and_leaves_whole_lines(

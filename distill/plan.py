@@ -1,0 +1,235 @@
+"""What is still to be asked: the questions read once, and each request told from those that have ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+from pydantic_core import from_json
+
+from distill.journal import Journal, trace_id
+from distill.prompts import Message, messages, prompt_sha256, read_prompt
+from distill.questions import located
+from distill.records import Question, Trace
+from distill.reply import Reply
+from distill.teachers import Teacher
+
+
+class Request(NamedTuple):
+    """One question to one teacher, one time."""
+
+    id: str
+    question: Question
+    sample: int
+    prompt: list[Message]
+    teacher: Teacher
+
+    def trace(self, reply: Reply, latency_s: float = 0.0, error: str | None = None) -> Trace:
+        """The line of the journal that ends this request."""
+        return Trace(
+            id=self.id,
+            question_id=self.question.id,
+            teacher=self.teacher.name,
+            model=self.teacher.model or "",
+            sample=self.sample,
+            reasoning=reply.reasoning,
+            answer=reply.answer,
+            response=reply.response,
+            finish_reason=reply.finish_reason,
+            usage=reply.usage,
+            latency_s=round(latency_s, 3),
+            prompt_sha256=prompt_sha256(self.prompt),
+            error=error,
+        )
+
+    @property
+    def custom_id(self) -> str:
+        """The id of this request in a batch file."""
+        return custom_id(self.id)
+
+
+def custom_id(request_id: str) -> str:
+    """A request's id as batch files take it: at most 64 plain characters, whatever a question's id is."""
+    return hashlib.sha256(request_id.encode()).hexdigest()[:32]
+
+
+class Look(NamedTuple):
+    """How one question stands with one teacher, in requests."""
+
+    wanted: int = 0
+    answered: int = 0
+    errors: int = 0
+    in_batch: int = 0
+    changed: int = 0
+    without_solution: int = 0
+
+    @property
+    def left(self) -> int:
+        """The requests that are to be sent."""
+        return self.wanted - self.answered - self.errors - self.in_batch
+
+
+@dataclass
+class Plan:
+    """What one teacher is to be asked, and how far that is done.
+
+    `offsets` are the places of the questions that are not finished, not the questions. `answered` and `errors` count
+    the requests that have ended, in this run or an earlier one, `in_batch` those that wait for a batch's results;
+    `changed` were answered under the teacher's name by another model or otherwise asked. `requests` and the tokens
+    are this run's alone.
+    """
+
+    teacher: Teacher
+    journal: Journal
+    keep_changed: bool = False
+    out: Collection[str] = ()
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    wanted: int = 0
+    answered: int = 0
+    errors: int = 0
+    in_batch: int = 0
+    changed: int = 0
+    without_solution: int = 0
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        self._system = read_prompt(self.teacher.system_prompt)
+        self._instructions = [
+            (each, {"zh": read_prompt(each.zh), "en": read_prompt(each.en)}) for each in self.teacher.instructions
+        ]
+        self._asked_by = hashlib.sha256()
+        if self.teacher.kind == "endpoint":
+            mark = self.teacher.prefill.mark if self.teacher.prefill else {}
+            settings = json.dumps([self.teacher.sampling(), mark], sort_keys=True)
+            self._asked_by.update(settings.encode() + b"\0")
+
+    @property
+    def ended(self) -> int:
+        """The requests that need not be sent."""
+        return self.answered + self.errors + self.in_batch
+
+    @property
+    def left(self) -> int:
+        """The requests that are to be sent."""
+        return self.wanted - self.ended
+
+    def prompt(self, question: Question) -> list[Message]:
+        """What the teacher is shown: system prompt, question and instruction, and how its answer begins."""
+        prompt = messages(question, self._system)
+        for instruction, texts in self._instructions:
+            if instruction.applies(question):
+                prompt[-1]["content"] += "\n\n" + texts[question.lang]
+        if self.teacher.prefill:
+            prompt.append({"role": "assistant", "content": self.teacher.prefill.text})
+        return prompt
+
+    def request_ids(self, question: Question, prompt: list[Message]) -> list[str]:
+        """The ids of a question's requests, one a sample: all that an answer depends on is in them.
+
+        That is the prompt, the model and what goes into the request beside it; not the address, nor the patience.
+        """
+        digest = self._asked_by.copy()
+        for message in prompt:
+            digest.update(f"{message['role']}\0{message['content']}\0".encode())
+        asked, name = digest.hexdigest(), self.teacher.name
+        return [trace_id(question.id, name, sample, asked) for sample in range(self.teacher.samples)]
+
+    def look(self, question: Question, number: int) -> Look:
+        """How question `number` (from 1) stands. Runs once for each question of a resumed run."""
+        if self.teacher.limit is not None and number > self.teacher.limit:
+            return Look()
+        if self.teacher.kind == "reference" and not question.meta.get("solution"):
+            return Look(without_solution=1)
+        wanted = answered = errors = in_batch = changed = 0
+        journal = self.journal
+        for request_id in self.request_ids(question, self.prompt(question)):
+            wanted += 1
+            if request_id in journal:
+                errors += (failed := journal.is_error(request_id))
+                answered += not failed
+            elif self.out and custom_id(request_id) in self.out:
+                in_batch += 1
+            elif journal.answered_otherwise(request_id):
+                changed += 1
+                answered += self.keep_changed
+        return Look(wanted, answered, errors, in_batch, changed)
+
+    def add(self, look: Look, offset: int) -> None:
+        """Take a question into the plan."""
+        self.wanted += look.wanted
+        self.answered += look.answered
+        self.errors += look.errors
+        self.in_batch += look.in_batch
+        self.changed += look.changed
+        self.without_solution += look.without_solution
+        if look.left:
+            self.offsets.append(offset)
+
+    def at(self, question: Question) -> Iterator[Request]:
+        """The requests of a question that have not ended."""
+        prompt = self.prompt(question)
+        for sample, request_id in enumerate(self.request_ids(question, prompt)):
+            kept = self.keep_changed and self.journal.answered_otherwise(request_id)
+            if request_id not in self.journal and not kept:
+                yield Request(request_id, question, sample, prompt, self.teacher)
+
+    def pending(self, questions: Path) -> Iterator[Request]:
+        """The requests to send, in the order of the questions."""
+        with questions.open("rb") as file:
+            for offset in self.offsets:
+                file.seek(offset)
+                for request in self.at(Question.model_validate_json(file.readline())):
+                    if not self.out or request.custom_id not in self.out:
+                        yield request
+
+    def counts(self) -> dict[str, int]:
+        """What was wanted, what there is now, and what this run paid."""
+        names = ("wanted", "answered", "errors", "in_batch", "changed", "without_solution")
+        paid = ("requests", "prompt_tokens", "completion_tokens")
+        return {name: getattr(self, name) for name in (*names, *paid)}
+
+
+class Survey:
+    """All questions of a file, read once and held against the journal.
+
+    A question whose requests have all ended is not checked again, only read: that is what makes a resumed run start
+    soon. Any other one is checked in full. Memory: 8 bytes for each that is not finished.
+    """
+
+    def __init__(self, questions: Path, plans: list[Plan], skip_bad: bool = False) -> None:
+        self.plans = plans
+        self.bad: Counter[str] = Counter()
+        self.count = 0
+        self._finished: list[Look] | None = None
+        for offset, question in located(questions, skip_bad, self.bad, self._glance):
+            self.count += 1
+            looks = self._finished or [plan.look(question, self.count) for plan in plans]
+            self._finished = None
+            for plan, look in zip(plans, looks, strict=True):
+                plan.add(look, offset)
+
+    def _glance(self, line: bytes) -> Question | None:
+        """The question of a line without any check, if nothing is left to ask about it."""
+        self._finished = None
+        try:
+            row = from_json(line, cache_strings="keys")
+            question = cast(Question, SimpleNamespace(**{**_DEFAULTS, **row}))
+            looks = [plan.look(question, self.count + 1) for plan in self.plans]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None  # the full check says what is wrong with it
+        if any(look.left for look in looks):
+            return None
+        self._finished = looks
+        return question
+
+
+_DEFAULTS: dict[str, Any] = {"context": "", "choices": None, "meta": {}}
