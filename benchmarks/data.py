@@ -34,18 +34,24 @@ from launch.record import machine
 
 # Characters of 3,000 tokens: 4 an English token and 1.5 a Chinese one, as Qwen's tokenizer splits such texts.
 _CHARACTERS = {"en": 12_000, "zh": 4_500}
+# Between the shortest and the longest row, in the tokens of a small English model.
+_CUTOFF = 8192
 # Worked solutions that the reasoning is strung together from; enough that no trace repeats itself.
 _SOLUTIONS = 6_000
+# Different problems; those after them are the same ones on other pages. The generator has about 20,000 for one split.
+_PROBLEMS = 15_000
 # Of a hundred traces so many are wrong, have no answer, or are errors.
 _WRONG, _MUTE, _ERRORS = 25, 4, 1
 
 
 def questions(rows: int) -> Iterator[Question]:
     """Problems with a page of text before each, so that they are as long as those of real sets."""
-    pages = random.Random(1)
-    for question in generate(rows, seed=11, languages=["en", "zh"], kinds=None):
-        page = " ".join(f"{pages.choice(_WORDS[question.lang])} {pages.randrange(10**5)}" for _ in range(120))
-        yield question.model_copy(update={"context": page})
+    dice = random.Random(1)
+    problems = list(generate(min(rows, _PROBLEMS), seed=11))
+    for number in range(rows):
+        question = problems[number % len(problems)]
+        page = " ".join(f"{dice.choice(_WORDS[question.lang])} {dice.randrange(10**5)}" for _ in range(120))
+        yield question.model_copy(update={"id": f"{question.id}-{number}", "context": page})
 
 
 _WORDS = {
@@ -67,7 +73,7 @@ def traces(asked: list[Question]) -> Iterator[Trace]:
     """One trace a question, three quarters of them right."""
     dice = random.Random(2)
     solutions: dict[str, list[str]] = {"en": [], "zh": []}
-    for question in generate(_SOLUTIONS, seed=12, languages=["en", "zh"], kinds=None):
+    for question in generate(_SOLUTIONS, seed=12):
         solutions[question.lang].append(str(question.meta["solution"]))
     for number, question in enumerate(asked):
         steps: list[str] = []
@@ -96,7 +102,7 @@ def make(home: Path, rows: int) -> None:
     """Write the inputs of the stages: training questions, their traces, and test questions of another seed."""
     asked = list(questions(rows))
     write_records(home / "questions" / "train.jsonl", asked)
-    write_records(home / "questions" / "test.jsonl", generate(2_000, seed=13, languages=["en", "zh"], kinds=None))
+    write_records(home / "questions" / "test.jsonl", generate(2_000, seed=13))
     part = home / "traces.jsonl"
     with part.open("wb") as journal:
         for trace in traces(asked):
@@ -107,7 +113,7 @@ def recipes(tokenizer: Path | None) -> dict[str, dict[str, Any]]:
     """The settings of each stage; rule-only screening, Fin-R1's policy."""
     given = {"questions": "questions/train.jsonl", "traces": "traces.jsonl"}
     export = {**given, "set": "made", "verdicts": "verdicts.jsonl", "overlap": "overlap.jsonl", "rl": "unkept"}
-    measured = {"tokenizer": str(tokenizer), "cutoff_len": 4096} if tokenizer else {}
+    measured = {"tokenizer": str(tokenizer), "cutoff_len": _CUTOFF} if tokenizer else {}
     return {
         "screen": {**given, "out": "verdicts.jsonl"},
         "overlap": {"questions": "questions/train.jsonl", "out": "overlap.jsonl", "tests": ["questions/test.jsonl"]},
