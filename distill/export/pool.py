@@ -97,7 +97,7 @@ class Pool:
         states: dict[int, tuple[str, bool]] = {}
         for verdict in read_records(settings.verdicts, Verdict, settings.skip_bad, bad):
             states[hash(verdict.trace_id)] = (verdict.rule.status, verdict.keep)
-        for candidate, trace_id in _latest(settings, states, bad):
+        for candidate, trace_id in _latest(settings, bad):
             state = states.get(hash(trace_id))
             if state is None:
                 continue
@@ -119,22 +119,18 @@ def drawn(ids: Iterable[str], seed: int) -> list[str]:
     return sorted(ids, key=lambda each: hashlib.blake2b(f"{seed}/{each}".encode(), digest_size=8).digest())
 
 
-def _latest(
-    settings: Settings, judged: dict[int, tuple[str, bool]], bad: Counter[str]
-) -> Iterator[tuple[Candidate, str]]:
-    """The last trace of each request, with its id.
-
-    A line that the journal did not write itself may have an id of its own, so what no verdict names is read whole.
-    """
+def _latest(settings: Settings, bad: Counter[str]) -> Iterator[tuple[Candidate, str]]:
+    """The last trace of each request, with its id. Of a trace with an id of another form, the line is read."""
     last: dict[int, tuple[int, str]] = {}
     for entry in entries(settings.traces, settings.skip_bad, bad):
-        last[hash(entry.slot)] = (entry.offset, entry.id)
+        last[hash(entry.slot or entry.id)] = (entry.offset, entry.id)
     for offset, trace_id in last.values():
-        question_id, teacher, sample, _ = trace_id.rsplit("|", 3)
-        if hash(trace_id) not in judged:
+        question_id, *request = trace_id.rsplit("|", 3)
+        if len(request) == 3 and request[1].isdecimal():
+            yield Candidate(question_id, request[0], int(request[1]), offset), trace_id
+        else:
             (trace,) = traces_at(settings.traces, [offset])
-            trace_id = trace.id
-        yield Candidate(question_id, teacher, int(sample), offset), trace_id
+            yield Candidate(trace.question_id, trace.teacher, trace.sample, offset), trace_id
 
 
 class _Overlap(BaseModel):

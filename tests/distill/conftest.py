@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from export_chain import Chain
 
 from distill import endpoint
 from distill.records import Question, write_records
@@ -42,3 +43,8 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff in milliseconds, so that a test of retries takes no minute."""
     monkeypatch.setattr(endpoint, "_FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(endpoint, "_LONGEST_WAIT_S", 0.05)
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Chain:
+    return Chain(tmp_path)

@@ -11,91 +11,19 @@ from typing import Any
 
 import pytest
 import yaml
+from export_chain import KIT, SYSTEM, Chain, good_traces, made_trace
 from pydantic import BaseModel, ValidationError
 
 from distill import ask, export, manifest, prepare, screen
 from distill.export.write import Writer
 from distill.finmath import generate
-from distill.journal import trace_id
-from distill.prompts import Message, messages, prompt_sha256, user_message
+from distill.prompts import Message, messages, user_message
 from distill.questions import read_questions
-from distill.records import Question, Trace, Verdict, read_records, write_records
-from distill.reply import in_one_form
+from distill.records import Question, Verdict, read_records, write_records
 from distill.teachers import Teacher
 from distill.tokens import Talk, TokenCounter
 from reward_plugins import verify
 from reward_plugins.errors import Refused
-
-KIT = Path(__file__).resolve().parents[2]
-PROMPT = KIT / "recipes" / "prompts" / "think_answer.txt"
-SYSTEM = PROMPT.read_text(encoding="utf-8").strip()
-
-
-def made_trace(question: Question, teacher: str, sample: int, text: str, **more: Any) -> Trace:
-    digest = prompt_sha256(messages(question, SYSTEM))
-    reasoning, answer, response = in_one_form(text)
-    fields = {"reasoning": reasoning, "answer": answer, "response": response, "finish_reason": "stop", **more}
-    name = trace_id(question.id, teacher, sample, digest)
-    return Trace(
-        id=name,
-        question_id=question.id,
-        teacher=teacher,
-        sample=sample,
-        prompt_sha256=digest,
-        **fields,
-    )
-
-
-class Chain:
-    """A folder in which the stages run one after the other, on 40 made problems with four kinds of teachers."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.questions = root / "questions" / "train.jsonl"
-        self.test = root / "questions" / "test.jsonl"
-        self.traces = root / "traces.jsonl"
-        self.verdicts = root / "verdicts.jsonl"
-        sources = [
-            {"name": "finmath", "split": "train", "count": 40, "seed": 1, "levels": [1]},
-            {"name": "finmath", "split": "test", "count": 12, "seed": 2, "levels": [1]},
-        ]
-        prepare.run(prepare.Settings.model_validate({"out": root / "questions", "sources": sources}))
-
-    def journal(self) -> list[Trace]:
-        found: list[Trace] = []
-        for number, question in enumerate(read_questions(self.questions)):
-            good = f"<think>{question.meta['solution']}</think><answer>{question.gold}</answer>"
-            found.append(made_trace(question, "good", 0, good))
-            found.append(made_trace(question, "good", 1, good.replace("<think>", "<think>Again. ")))
-            found.append(made_trace(question, "lost", 0, "<think>I guess.</think><answer>-987654.25</answer>"))
-            found.append(made_trace(question, "mute", 0, "<think>I cannot tell", finish_reason="length"))
-            found.append(made_trace(question, "chatty", 0, good + " Good luck!"))
-            found.append(made_trace(question, "dead", 0, "", error="http 500"))
-            if number % 2:  # an older trace of the same request, for a prompt that has changed since
-                older = found[-6].model_copy(update={"id": f"{question.id}|good|0|00ff", "response": "older"})
-                found.insert(0, older)
-        return found
-
-    def screen(self, journal: list[Trace] | None = None) -> dict[str, Any]:
-        write_journal(self.traces, journal or self.journal())
-        return screen.run(screen.Settings(questions=self.questions, traces=self.traces, out=self.verdicts))
-
-    def settings(self, **more: Any) -> export.Settings:
-        given = {"set": "made", "root": self.root, "system_prompt": PROMPT, "test": self.test, **more}
-        return export.Settings(questions=self.questions, traces=self.traces, verdicts=self.verdicts, **given)
-
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        path = self.root / "datasets" / "made" / name
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def write_journal(path: Path, found: list[Trace]) -> None:
-    path.write_text("".join(trace.model_dump_json() + "\n" for trace in found), encoding="utf-8")
-
-
-@pytest.fixture
-def chain(tmp_path: Path) -> Chain:
-    return Chain(tmp_path)
 
 
 def test_the_funnel_adds_up(chain: Chain) -> None:
@@ -222,13 +150,6 @@ def test_the_preferred_teacher_comes_first(chain: Chain) -> None:
         chain.screen(journal)
         export.run(chain.settings(prefer=prefer))
         assert {row["id"].split("|")[1] for row in chain.rows("sft/train.jsonl")} == {teacher}
-
-
-def good_traces(chain: Chain, journal: list[Trace]) -> Iterator[tuple[Question, Trace]]:
-    questions = {question.id: question for question in read_questions(chain.questions)}
-    for trace in journal:
-        if trace.teacher == "good" and trace.sample == 0 and trace.response != "older":
-            yield questions[trace.question_id], trace
 
 
 def test_doubtful_golds_are_no_ground_for_a_reward(chain: Chain) -> None:
