@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from reward_plugins.markup import plain
 
 _GOLD = re.compile(r"[(\[{]?[A-H](?:[\s,，;；、/&|]*[A-H]){0,7}[)\]}]?[.。]?")
+_USUAL = frozenset("ABCDEFGH")
+_MOST_LETTERS = 60  # more are no choice, and would be slow to read
 BY_TEXT = "the option's text"
 NO_OPTION = "it names no option"
-_JOIN = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option){0,6}"
-_LETTERS = rf"\(?[A-H]\)?(?:{_JOIN}\(?[A-H]\)?){{0,8}}(?![A-Za-z])"
-# A full-width comma or a semicolon between letters is a clause's end where the second clause says what is wrong with its own.
-_LISTED = r"\(?[A-H]\)?(?:(?:[\s、,/&+和与及]|and|以及|选项|option){0,6}\(?[A-H]\)?){0,8}(?![A-Za-z])"
 _ASKS_FOR_NOT = re.compile(
     r"\b(?:NOT|EXCEPT)\b|\b(?:incorrect|false|wrong)\b|(?:不属于|不正确|不包括|不是|不符合|错误|有误|不对)[^，。？?\n]{0,20}的",
     re.IGNORECASE,
 )
-_PYTHON_PAIR = re.compile(r"['\"]([A-H])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
-_MARKER = re.compile(r"(?:^|(?<=[\s;；。）)？?：:]))[(（]?([A-H])[)）.、:：．](?!\d)\s*")
+_PYTHON_PAIR = re.compile(r"['\"]([A-Z])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
+_MARKER = re.compile(r"(?:^|(?<=[\s;；。）)？?：:]))[(（]?([A-Z])[)）.、:：．](?!\d)\s*")
 
 _LOWER_ONLY = re.compile(
-    r"(?:the answer is |option |choice |选项?)?[\s(\[{'\"]*([a-h](?:[\s,;、和&/]*[a-h])*)[\s)\]}'\".。]*"
-)
-_EXCEPT = re.compile(
-    rf"除了?\s*(?:选项)?({_LETTERS})\s*(?:选?项)?(?:以?外|之外)|({_LETTERS})\s*(?:选?项)?以外|除了?\s*(?:选项)?({_LETTERS})\s*(?:选?项)?[,，]?(?=[都均全])"
-    rf"|\b(?i:all|every|everything|any)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({_LETTERS})",
+    r"(?:the answer is |option |choice |选项?)?[\s(\[{'\"]*([a-z]|[a-h](?:[\s,;、和&/]*[a-h])*)[\s)\]}'\".。]*"
 )
 _ALL = re.compile(
     r"^\s*(?:以上(?:都|均|全)(?:选|是|对|正确)|以上皆是|全选|全部(?:正确|都选|选)?|all of (?:the above|them)|all options)\s*[.。]?\s*$",
@@ -37,20 +33,6 @@ _ALL = re.compile(
 _EXPLAINED = re.compile(
     r"因为|由于|理由|解析|原因|说明|解释|\b(?:because|since|as (?:the|it)|due to|explanation|reason(?:ing)?)\b",
     re.IGNORECASE,
-)
-_NOT_BEFORE = re.compile(
-    rf"(?:不选|非|不应选|不能选|不应该选|不是|不可能是|不会是|并非|排除|不包括|(?:\b(?:not(?: be)?|cannot be|can't be|couldn't be|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
-    rf"\s*(?:选项|options?)?\s*({_LETTERS})(?:{_JOIN}(?:nor|or|或)\s*({_LETTERS}))?",
-    re.IGNORECASE,
-)
-_NOT_AFTER = re.compile(
-    rf"({_LISTED})\s*(?:项|选项)?\s*(?:都|均|是|则)?(?:的)?(?:说法|表述|描述|叙述)?(?:都|均)?(?:不正确|不对|错误|错的?|不符合?|不选|有误|说法错误|不属于|, ?(?:错误|错))"
-    rf"|({_LETTERS}) (?:is|are) (?:both )?(?:not|incorrect|wrong|false)",
-)
-# "C; A and B are assets", "应选A，B是审计文件": a later clause that says what the other options are chooses none of them.
-_DESCRIBED = re.compile(
-    rf"(?P<edge>[，,；;。]|[.] |\n)\s*(?:而|其中|while |whereas )?\s*(?:选项|[oO]ptions? )?(?P<letters>{_LETTERS})"
-    r"\s*(?:选?项)?\s*(?:(?:[都均](?:[是为]|属于|不是|不属于))|是|为|属于|不是|不属于|与|则[是为]|(?P<several>are )|is )(?P<what>[^。.;；\n]{0,80})"
 )
 _AFFIRMS = re.compile(
     r"正确|[对可应也选]|答案|合适|\b(?:correct|right|answer|true|also|too|possible|acceptable|fine|valid|best|chosen|choice)\b",
@@ -73,10 +55,48 @@ _NOT_TEXT = re.compile(
     re.IGNORECASE,
 )
 _KEY = re.compile(r"(?:选项|OPTION|CHOICE)?[\W_]*([A-Z])[\W_]*")
-_SPOTTED = re.compile(f"{_SPOT}([A-H])")
-_PAIR = re.compile(rf"([A-H])[\s.、:：)）(（\-\"']{{0,4}}{_SPOT}([A-H])")
-_SHORT_PAIR = re.compile(r"([A-H])[\s.、:：)(]{1,3}(\S)\)?")
+_SPOTTED = re.compile(f"{_SPOT}([A-Z])")
+_PAIR = re.compile(rf"([A-Z])[\s.、:：)）(（\-\"']{{0,4}}{_SPOT}([A-Z])")
+_SHORT_PAIR = re.compile(r"([A-Z])[\s.、:：)(]{1,3}(\S)\)?")
 _SENTENCE = re.compile(r"[。\n]|\. |；|;")
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """How letters are excepted, refused and described."""
+
+    excepted: re.Pattern[str]
+    not_before: re.Pattern[str]
+    not_after: re.Pattern[str]
+    described: re.Pattern[str]
+
+
+@lru_cache(maxsize=2)
+def _patterns(letter: str) -> _Patterns:
+    """The patterns for a class of letters: [A-H], or [A-Z] where a set has more options (there, EPS may be three)."""
+    join = r"(?:[\s、,，;；/&+和与及]|and|以及|选项|option){0,6}"
+    letters = rf"\(?{letter}\)?(?:{join}\(?{letter}\)?){{0,8}}(?![A-Za-z])"
+    # A full-width comma or a semicolon between letters is a clause's end where the second clause says what is wrong with its own.
+    listed = rf"\(?{letter}\)?(?:(?:[\s、,/&+和与及]|and|以及|选项|option){{0,6}}\(?{letter}\)?){{0,8}}(?![A-Za-z])"
+    excepted = re.compile(
+        rf"除了?\s*(?:选项)?({letters})\s*(?:选?项)?(?:以?外|之外)|({letters})\s*(?:选?项)?以外|除了?\s*(?:选项)?({letters})\s*(?:选?项)?[,，]?(?=[都均全])"
+        rf"|\b(?i:all|every|everything|any)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({letters})",
+    )
+    not_before = re.compile(
+        rf"(?:不选|非|不应选|不能选|不应该选|不是|不可能是|不会是|并非|排除|不包括|(?:\b(?:not(?: be)?|cannot be|can't be|couldn't be|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
+        rf"\s*(?:选项|options?)?\s*({letters})(?:{join}(?:nor|or|或)\s*({letters}))?",
+        re.IGNORECASE,
+    )
+    not_after = re.compile(
+        rf"({listed})\s*(?:项|选项)?\s*(?:都|均|是|则)?(?:的)?(?:说法|表述|描述|叙述)?(?:都|均)?(?:不正确|不对|错误|错的?|不符合?|不选|有误|说法错误|不属于|, ?(?:错误|错))"
+        rf"|({letters}) (?:is|are) (?:both )?(?:not|incorrect|wrong|false)",
+    )
+    # "C; A and B are assets", "应选A，B是审计文件": a later clause that says what the other options are chooses none of them.
+    described = re.compile(
+        rf"(?P<edge>[，,；;。]|[.] |\n)\s*(?:而|其中|while |whereas )?\s*(?:选项|[oO]ptions? )?(?P<letters>{letters})"
+        r"\s*(?:选?项)?\s*(?:(?:[都均](?:[是为]|属于|不是|不属于))|是|为|属于|不是|不属于|与|则[是为]|(?P<several>are )|is )(?P<what>[^。.;；\n]{0,80})"
+    )
+    return _Patterns(excepted, not_before, not_after, described)
 
 
 def gold_letters(gold: str) -> frozenset[str] | None:
@@ -99,7 +119,7 @@ def options_of(choices: Any, question: str = "") -> dict[str, str]:
         return {match.group(1): value for match, value in keyed if match and value.strip()}
     if isinstance(choices, (list, tuple)):
         return {
-            chr(65 + index): re.sub(r"^\(?[A-H][).、:：．]\s*", "", str(value))
+            chr(65 + index): re.sub(r"^\(?[A-Z][).、:：．]\s*", "", str(value))
             for index, value in enumerate(choices[:26])
         }
     if isinstance(choices, str) and choices.strip():
@@ -129,14 +149,18 @@ def chosen(
     """
     none: frozenset[str] = frozenset()
     text = text.strip(" \"'.。")
+    if len(text) > _MOST_LETTERS and sum(1 for _ in islice(_TOKEN.finditer(text), _MOST_LETTERS)) == _MOST_LETTERS:
+        return none, "it names too many letters"
+    few = keys <= _USUAL
+    patterns = _patterns("[A-H]" if few else "[A-Z]")
     if lower := _LOWER_ONLY.fullmatch(text):
         text = lower.group(1).upper()
-    if match := _EXCEPT.search(text):
+    if match := patterns.excepted.search(text):
         named = next(group for group in match.groups() if group)
         rest = text[: match.start()] + text[match.end() :]
-        if re.search(r"或|可能|也许|\b(?:or|maybe|perhaps)\b|[A-H](?![A-Za-z])", rest):
+        if re.search(r"或|可能|也许|\b(?:or|maybe|perhaps)\b|[A-Z](?![A-Za-z])", rest):
             return none, "it leaves the choice open"
-        return keys - frozenset(re.findall("[A-H]", named)), "all but the excepted"
+        return keys - frozenset(re.findall("[A-Z]", named)), "all but the excepted"
     marked, texts, problem = _mark_options(text, options)
     if problem:
         return none, problem
@@ -145,14 +169,14 @@ def chosen(
     if explained := _EXPLAINED.search(marked):
         front = marked[: explained.start()]
         marked = front if _SPOT in front or _TOKEN.search(front) else marked
-    marked = _without_descriptions(marked)
+    marked = _without_descriptions(marked, patterns)
     refused: set[str] = set()
 
     def refuse(match: re.Match[str]) -> str:
-        refused.update(re.findall("[A-H]", " ".join(group for group in match.groups() if group)))
+        refused.update(re.findall("[A-Z]", " ".join(group for group in match.groups() if group)))
         return " "
 
-    decided = _NOT_AFTER.sub(refuse, _NOT_BEFORE.sub(refuse, marked))
+    decided = patterns.not_after.sub(refuse, patterns.not_before.sub(refuse, marked))
     if hedge := _HEDGE.search(decided):
         return none, f"it leaves the choice open ({hedge.group()!r})"
     letters: set[str] = set()
@@ -160,14 +184,18 @@ def chosen(
         if token.start() and decided[token.start() - 1] == _SPOT:
             continue
         named = token.group(1)
-        if not set(named) <= set("ABCDEFGH"):
+        if not set(named) <= (_USUAL if few else keys):
             continue
-        if named == "A" and _ARTICLE.match(decided, token.end()) and not _POINTED_AT.search(decided[: token.start()]):
+        if (
+            named in ("A", "I")
+            and _ARTICLE.match(decided, token.end())
+            and not _POINTED_AT.search(decided[: token.start()])
+        ):
             continue
         if len(set(named)) < len(named):
             return none, "it repeats a letter"
         letters |= set(named)
-    negative = _ASKS_FOR_NOT.search(question) is not None and not _NOT_BEFORE.search(marked)
+    negative = _ASKS_FOR_NOT.search(question) is not None and not patterns.not_before.search(marked)
     if letters & refused and not (negative and letters == refused):
         return none, "it chooses and refuses the same letter"
     if letters - keys:
@@ -190,19 +218,19 @@ def chosen(
     return frozenset(letters), "the letters named"
 
 
-def _without_descriptions(text: str) -> str:
+def _without_descriptions(text: str, patterns: _Patterns) -> str:
     """The text without the later clauses that only describe the options which are not chosen."""
 
     def described(match: re.Match[str]) -> str:
         front = text[: match.start()]
-        several = len(re.findall("[A-H]", match.group("letters"))) > 1
+        several = len(re.findall("[A-Z]", match.group("letters"))) > 1
         together = "都" in match.group() or "均" in match.group() or match.group("several") is not None
         listed = match.group("edge") == "," and not _CHOSEN_BEFORE.search(front)
         if listed or several != together or not _TOKEN.search(front) or _AFFIRMS.search(match.group("what")):
             return match.group()
         return match.group("edge")
 
-    return _DESCRIBED.sub(described, text)
+    return patterns.described.sub(described, text)
 
 
 def _mark_options(text: str, options: Mapping[str, str]) -> tuple[str, set[str], str]:

@@ -153,6 +153,8 @@ def _read(gold: str, question: str, meta: Mapping[str, Any]) -> Expectation:
 
 def _letters(text: str, options: Mapping[str, str], says: str, question: str) -> frozenset[str] | None:
     letters = gold_letters(text)
+    if letters is None and text.strip("()[]. ") in options:  # I to Z are letters only where options have them
+        return frozenset(text.strip("()[]. "))
     if letters is None:
         matching = [key for key, option in options.items() if normal(option) == normal(text) and normal(text)]
         return frozenset(matching) if len(matching) == 1 else None

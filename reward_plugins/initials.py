@@ -37,7 +37,8 @@ def in_words_of(gold: str, answer: str) -> str:
     if written == answer:
         return answer
     # "first-in, first-out (FIFO)" says one thing twice
-    return re.sub(rf"({re.escape(gold)}) ?[(（] ?{re.escape(gold)} ?[)）]", r"\1", written, flags=re.IGNORECASE)
+    said = r"[\W_]+".join(map(re.escape, _WORD.findall(gold)))
+    return re.sub(rf"({said}) ?[(（] ?{said} ?[)）]", r"\1", written, flags=re.IGNORECASE)
 
 
 def _with_short(answer: str, short: str) -> str:

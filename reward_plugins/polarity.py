@@ -80,6 +80,8 @@ def polarity(text: str, digits: bool = False, question: str = "") -> bool | None
         if match.group() in ("是", "对") and rest[match.end() : match.end() + 1] in _GOES_ON:
             continue
         after = rest[match.end() :]
+        if match.group() in ("并非", "非", "不是") and _turned(after, question):
+            return None
         if not after or not (after[0].isalnum() and after[0] < "\u3040"):
             return None if _TAKEN_BACK.match(after) or _contradicts(after, value) else value
     found = {match.lastgroup != "no" for match in _WORDS.finditer(bare)}
