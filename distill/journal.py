@@ -37,15 +37,20 @@ def trace_id(question_id: str, teacher: str, sample: int, asked_sha256: str) -> 
 
 
 class Entry(NamedTuple):
-    """Where a finished request stands in a journal. `slot` is the id without the hash of how it was asked."""
+    """Where a finished request stands in a journal.
+
+    `slot` is "question|teacher|sample": the id without the hash of how it was asked, whatever id an edited line has.
+    """
 
     offset: int
     id: str
     answered: bool
+    slot: str
 
     @property
-    def slot(self) -> str:
-        return self.id.rpartition("|")[0]
+    def question_id(self) -> str:
+        """The question that was asked."""
+        return self.slot.rsplit("|", 2)[0]
 
 
 def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None) -> Iterator[Entry]:
@@ -57,11 +62,13 @@ def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None)
     for number, offset, line in numbered_lines(path):
         head = _HEAD.match(line)
         if head and line.endswith(b"}\n"):
-            yield Entry(offset, head[1].decode(), line.endswith(_ANSWERED))
+            request_id = head[1].decode()
+            yield Entry(offset, request_id, line.endswith(_ANSWERED), request_id.rpartition("|")[0])
             continue
         trace = read_record(line, Trace, path, number, skip_bad, bad)
         if trace is not None:
-            yield Entry(offset, trace.id, trace.error is None)
+            slot = f"{trace.question_id}|{trace.teacher}|{trace.sample}"
+            yield Entry(offset, trace.id, trace.error is None, slot)
 
 
 def traces_at(path: Path, offsets: Iterable[int]) -> Iterator[Trace]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,19 +13,42 @@ from typing import Any
 
 
 class JudgeServer(ThreadingHTTPServer):
-    """Answers as its `manner` says, and keeps the requests that it got."""
+    """Answers as its `manner` says, and keeps the requests that it got.
+
+    An answer is right if its first word is in the reference. Reasoning gets 5 in every dimension, 2 in logic where it
+    says "out of thin air". `replied` counts, by what was shown, the replies that were sent in full.
+    """
 
     daemon_threads = True
+    request_queue_size = 128
 
-    def __init__(self, manner: str) -> None:
+    def __init__(self, manner: str, delay_s: float = 0.0) -> None:
         self.manner = manner
+        self.delay_s = delay_s
         self.requests: list[dict[str, Any]] = []
+        self.replied: Counter[str] = Counter()
         self.keys: list[str | None] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+_USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+_DIMENSIONS = ("internal_consistency", "logical_consistency", "relevance", "instruction_consistency")
+
+
+def _comparison(shown: dict[str, str]) -> str:
+    same = shown["candidate"].split()[0].lower() in shown["reference"].lower()
+    return json.dumps({"reason": "compared", "verdict": "correct" if same else "wrong"})
+
+
+def _scores(shown: dict[str, str]) -> str:
+    scores = dict.fromkeys(_DIMENSIONS, 5)
+    if "out of thin air" in shown["reasoning"]:
+        scores["logical_consistency"] = 2
+    return json.dumps({name: {"reason": "read", "score": score} for name, score in scores.items()})
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -38,20 +62,24 @@ class _Handler(BaseHTTPRequestHandler):
         if manner == "hangs":
             time.sleep(20)
             return
-        if manner == "http 500":
-            self.send_error(500)
+        if manner.startswith("http "):
+            self.send_error(int(manner[5:]))
             return
-        shown = json.loads(body["messages"][-1]["content"])
-        same = shown["candidate"].split()[0].lower() in shown["reference"].lower()
+        time.sleep(self.server.delay_s)
+        text = body["messages"][1]["content"]
+        shown = json.loads(text)
+        verdict = _scores(shown) if "reasoning" in shown else _comparison(shown)
         contents = {
-            "answers": json.dumps({"reason": "compared", "verdict": "correct" if same else "wrong"}),
-            "fences": '```json\n{"reason": "compared", "verdict": "correct"}\n```',
-            "thinks": '<think>{"verdict": "wrong"}</think>{"reason": "r", "verdict": "correct"}',
+            "answers": verdict,
+            "fences": f"```json\n{verdict}\n```",
+            "thinks": f'<think>{{"verdict": "wrong"}}</think>{verdict}',
             "babbles": "The candidate looks quite right to me, I would say correct!",
+            "babbles once": verdict if len(body["messages"]) > 2 else "Let me see.",
             "other verdict": '{"verdict": "maybe"}',
-            "two verdicts": '{"verdict": "correct"} {"verdict": "wrong"}',
+            "two verdicts": f'{verdict} {{"verdict": "wrong"}}',
+            "moody": verdict if self.server.replied[text] % 2 == 0 else verdict.replace("5", "1"),
         }
-        reply: Any = {"choices": [{"message": {"content": contents.get(manner, "")}}], "usage": {"total_tokens": 7}}
+        reply: Any = {"choices": [{"message": {"content": contents.get(manner, "")}}], "usage": _USAGE}
         raw = b"\x00\xff no json" if manner == "garbage" else json.dumps(reply).encode()
         if manner == "floods":
             raw = b"x" * 300_000
@@ -64,15 +92,16 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.2)
             return
         self.wfile.write(raw)
+        self.server.replied[text] += 1
 
     def log_message(self, format: str, *args: object) -> None:
         return
 
 
 @contextmanager
-def judging(manner: str) -> Iterator[JudgeServer]:
+def judging(manner: str, delay_s: float = 0.0) -> Iterator[JudgeServer]:
     """A judge of that manner while the block runs."""
-    server = JudgeServer(manner)
+    server = JudgeServer(manner, delay_s)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

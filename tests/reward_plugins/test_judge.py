@@ -25,7 +25,9 @@ def _one(judge: Judge, case: tuple[str, str, str] = CASE) -> Judgement:
 def test_a_verdict_is_read_with_what_it_cost() -> None:
     with judging("answers") as server:
         judge = Judge(server.url, "m")
-        assert _one(judge) == Judgement(True, "correct", "compared", {"total_tokens": 7})
+        assert _one(judge) == Judgement(
+            True, "correct", "compared", {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+        )
         assert _one(judge, ("q", "accrual basis", "cash")).outcome == "wrong"
         assert server.requests[0]["temperature"] == 0
 

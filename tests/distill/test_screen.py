@@ -1,0 +1,193 @@
+"""The stage `screen` with rules alone: verdicts, the funnel, all cores, and lines from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from conftest import numbered_question
+
+from distill import manifest, screen
+from distill.journal import Journal, trace_id
+from distill.reasoning import Reasoning
+from distill.records import Question, Trace, Verdict, read_records, write_records
+from distill.reply import completion
+from distill.screen_funnel import STEPS
+from distill.screen_rules import Place, screen_all
+from reward_plugins.errors import Refused
+
+STEPWISE = "Revenue is 300 and profit is 12. The net margin is profit divided by revenue. 12 / 300 = 0.04. As a share that is 4%."
+
+
+def made_trace(
+    question: Question,
+    answer: str = "4%",
+    reasoning: str = STEPWISE,
+    teacher: str = "t",
+    sample: int = 0,
+    **more: object,
+) -> Trace:
+    """A trace as the distil stage journals it."""
+    digest = "a" * 64
+    fields = {
+        "reasoning": reasoning,
+        "answer": answer,
+        "response": completion(reasoning, answer),
+        "finish_reason": "stop",
+    }
+    return Trace.model_validate(
+        {
+            "id": trace_id(question.id, teacher, sample, digest),
+            "question_id": question.id,
+            "teacher": teacher,
+            "sample": sample,
+            "prompt_sha256": digest,
+            **fields,
+            **more,
+        }
+    )
+
+
+def journal(path: Path, traces: Iterable[Trace]) -> Path:
+    with Journal(path) as out:
+        for trace in traces:
+            out.append(trace)
+    return path
+
+
+MIXED = [
+    {},
+    {"answer": "5%"},
+    {"answer": "net margin"},
+    {"error": "http 500", "response": "", "reasoning": "", "answer": ""},
+    {"finish_reason": "length"},
+    {"response": "4%"},
+    {"response": completion("", "4%"), "reasoning": ""},
+    {"reasoning": "It is 4%."},
+    {"reasoning": "The net margin is profit by revenue, and so on. Profit is 12. " * 20},
+    {"reasoning": "Ducks live near ponds and lakes. They eat weeds, seeds, insects and worms. So the result follows at once."},
+]  # fmt: skip
+
+
+def mixed(tmp_path: Path, count: int = 20) -> screen.Settings:
+    questions = [numbered_question(number) for number in range(count)]
+    questions[1::10] = [each.model_copy(update={"lang": "zh"}) for each in questions[1::10]]
+    write_records(tmp_path / "questions.jsonl", questions)
+    traces = [made_trace(each, **MIXED[number % 10]) for number, each in enumerate(questions)]  # type: ignore[arg-type]
+    journal(tmp_path / "traces.jsonl", traces)
+    return screen.Settings(
+        questions=tmp_path / "questions.jsonl",
+        traces=tmp_path / "traces.jsonl",
+        out=tmp_path / "verdicts.jsonl",
+        reasoning=Reasoning(),
+    )
+
+
+def verdicts(settings: screen.Settings) -> list[Verdict]:
+    return list(read_records(settings.out, Verdict))
+
+
+def adds_up(counts: dict) -> None:  # type: ignore[type-arg]
+    for step, following in zip(STEPS, STEPS[1:-1], strict=False):
+        assert counts[step] == counts[following] + sum(counts["lost"][following].values()), following
+    assert counts["kept"] == counts["well_reasoned"] == counts["why"].get("kept", 0)
+    assert counts["right"] == sum(counts["right_by"].values())
+    assert counts["asked"] == sum(counts["why"].values()) == sum(counts["status"].values())
+    for groups in counts["by"].values():
+        for step in STEPS:
+            assert counts[step] == sum(group[step] for group in groups.values())
+
+
+def test_every_trace_has_one_reason_and_the_funnel_adds_up(tmp_path: Path) -> None:
+    settings = mixed(tmp_path)
+    counts = screen.run(settings)
+    assert [verdict.why for verdict in verdicts(settings)[:10]] == [
+        "kept",
+        "wrong",
+        "wrong",
+        "error: http 500",
+        "cut off at the token limit",
+        "no reasoning",
+        "no reasoning",
+        "reasoning: length",
+        "reasoning: diversity",
+        "reasoning: term_overlap",
+    ]
+    adds_up(counts)
+    assert [counts[step] for step in STEPS] == [20, 18, 14, 8, 2, 2]
+    assert counts["right_by"] == {"rule": 14, "judge": 0}
+    assert counts["by"]["lang"]["zh"]["asked"] == 2
+    noted = manifest.read(settings.manifest_path())
+    assert noted is not None and noted["counts"] == counts
+    kept = verdicts(settings)[0].rule.dimensions
+    assert list(kept) == ["length", "steps", "diversity", "term_overlap"] and kept["steps"].score == 4
+    assert not verdicts(settings)[1].rule.dimensions  # nothing is measured of what is lost already
+
+
+def test_without_reasoning_in_the_recipe_only_answer_and_form_count(tmp_path: Path) -> None:
+    settings = mixed(tmp_path).model_copy(update={"reasoning": None})
+    counts = screen.run(settings)
+    adds_up(counts)
+    assert counts["kept"] == 8 and not any(verdict.rule.dimensions for verdict in verdicts(settings))
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    settings = mixed(tmp_path, 2200)
+    alone = screen.run(settings.model_copy(update={"workers": 1}))
+    bytes_alone = settings.out.read_bytes()
+    settings.out.unlink()
+    assert screen.run(settings.model_copy(update={"workers": 2})) == alone
+    assert settings.out.read_bytes() == bytes_alone
+
+
+def test_a_line_that_is_no_trace_is_refused_from_another_process_too(tmp_path: Path) -> None:
+    settings = mixed(tmp_path, 2200)
+    places = [Place(3, 0)] * 2200  # the midst of a line
+    with pytest.raises(Refused, match="at byte 3 is no trace"):
+        list(screen_all(settings.traces, settings.questions, places, len(places), None, 2))
+
+
+def test_a_batch_of_rows_gets_the_same_verdicts(tmp_path: Path) -> None:
+    settings = mixed(tmp_path)
+    screen.run(settings)
+    questions = {question.id: question for question in read_records(settings.questions, Question)}
+    rows = [(trace, questions[trace.question_id]) for trace in read_records(settings.traces, Trace)]
+    assert screen.screen_rows(rows, settings.reasoning) == verdicts(settings)
+
+
+def test_only_the_last_trace_of_a_request_counts_and_gone_questions_are_counted(
+    tmp_path: Path, make_questions: Callable[..., Path]
+) -> None:
+    questions = make_questions(2)
+    first, second, gone = (numbered_question(number) for number in (0, 1, 9))
+    old = made_trace(first, "5%", prompt_sha256="b" * 64, id=trace_id(first.id, "t", 0, "b" * 64))
+    traces = journal(tmp_path / "t.jsonl", [old, made_trace(first), made_trace(second), made_trace(gone)])
+    counts = screen.run(screen.Settings(questions=questions, traces=traces, out=tmp_path / "v.jsonl"))
+    assert (counts["kept"], counts["superseded"], counts["without_question"]) == (2, 1, 1)
+
+
+def test_traces_written_by_hand_are_screened(tmp_path: Path, make_questions: Callable[..., Path]) -> None:
+    questions = make_questions(3)
+    rows = [made_trace(numbered_question(number), id=f"mine-{number}") for number in range(3)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row.model_dump()) + "\n" for row in rows), encoding="utf-8")
+    settings = screen.Settings(questions=questions, traces=tmp_path / "t.jsonl", out=tmp_path / "v.jsonl")
+    assert screen.run(settings)["kept"] == 3
+    assert {verdict.trace_id for verdict in verdicts(settings)} == {"mine-0", "mine-1", "mine-2"}
+
+
+def test_verdicts_of_an_earlier_kit_are_read(tmp_path: Path) -> None:
+    row = {"trace_id": "x", "rule": {"status": "correct", "extracted": "4%", "reason": "equal"}, "judge": None, "keep": True, "why": "kept"}  # fmt: skip
+    (tmp_path / "v.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    (verdict,) = read_records(tmp_path / "v.jsonl", Verdict)
+    assert verdict.keep and verdict.rule.dimensions == {}
+
+
+def test_workers_change_nothing_that_the_result_depends_on(tmp_path: Path) -> None:
+    settings = mixed(tmp_path)
+    screen.run(settings)
+    more = settings.model_copy(update={"workers": 7})
+    assert manifest.is_current(settings.manifest_path(), more, more.inputs())
+    stricter = settings.model_copy(update={"reasoning": Reasoning(steps=9)})
+    assert not manifest.is_current(settings.manifest_path(), stricter, stricter.inputs())
