@@ -113,7 +113,7 @@ def read(settings: Settings, files: Sequence[Path]) -> dict[str, Any]:
                 _settle(request, result.outcome, journal, book, counts, again)
         journal.sync()
         came_back = places.keys() & ids
-        known = {custom_id(request_id) for _, request_id, _ in entries(settings.out, settings.skip_bad)}
+        known = {custom_id(entry.id) for entry in entries(settings.out, settings.skip_bad)}
         counts["already"] = len(places.keys() & known) - counts["answered"] - counts["errors"]
         counts["foreign"] = (
             len(places) - sum(counts[name] for name in ("answered", "errors", "already")) - again.total()

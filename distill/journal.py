@@ -36,6 +36,11 @@ def trace_id(question_id: str, teacher: str, sample: int, asked_sha256: str) -> 
     return f"{question_id}|{teacher}|{sample}|{asked_sha256[:_ASKED_DIGITS]}"
 
 
+def slot_of(request_id: str) -> str:
+    """A request without the hash of how it was asked: "question|teacher|sample"."""
+    return request_id.rpartition("|")[0]
+
+
 class Entry(NamedTuple):
     """Where a finished request stands in a journal.
 
@@ -63,7 +68,7 @@ def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None)
         head = _HEAD.match(line)
         if head and line.endswith(b"}\n"):
             request_id = head[1].decode()
-            yield Entry(offset, request_id, line.endswith(_ANSWERED), request_id.rpartition("|")[0])
+            yield Entry(offset, request_id, line.endswith(_ANSWERED), slot_of(request_id))
             continue
         trace = read_record(line, Trace, path, number, skip_bad, bad)
         if trace is not None:
@@ -103,8 +108,8 @@ class Journal:
             _heal(self._fd)
             if retry_errors:
                 self._drop_errors(skip_bad)
-            for _, request_id, answered in entries(path, skip_bad, self.bad):
-                self._note(request_id, answered)
+            for _, request_id, answered, slot in entries(path, skip_bad, self.bad):
+                self._note(request_id, answered, slot)
         except BaseException:
             os.close(self._fd)
             raise
@@ -119,7 +124,7 @@ class Journal:
 
     def answered_otherwise(self, request_id: str) -> bool:
         """Whether the question, teacher and sample of this request have an answer, to this or another way of asking."""
-        return hash(request_id.rpartition("|")[0]) in self._answered_slots
+        return hash(slot_of(request_id)) in self._answered_slots
 
     def append(self, trace: Trace) -> None:
         """Write one finished request. After a failed write nothing of the line is left."""
@@ -133,7 +138,7 @@ class Journal:
                 os.ftruncate(self._fd, self._end)
                 raise
         self._end += len(line)
-        self._note(trace.id, trace.error is None)
+        self._note(trace.id, trace.error is None, slot_of(trace.id))
 
     def sync(self) -> None:
         """Put on the disk what was appended; blocks, so an event loop calls it in a thread."""
@@ -151,10 +156,10 @@ class Journal:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _note(self, request_id: str, answered: bool) -> None:
+    def _note(self, request_id: str, answered: bool, slot: str) -> None:
         self._finished.add(hash(request_id))
         if answered:
-            self._answered_slots.add(hash(request_id.rpartition("|")[0]))
+            self._answered_slots.add(hash(slot))
         else:
             self._errors.add(hash(request_id))
 
