@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from rich.progress import Progress
 
 from distill import manifest
 from distill.progress import progress_bars
 from distill.questions import document, fingerprint
 from distill.records import Question, written_whole
+from distill.sampling import Drawing, Sample
 from distill.sources import LeftOut, Source, catalogue
 from distill.stage import StageSettings
 from reward_plugins.errors import Refused
@@ -24,20 +27,35 @@ from reward_plugins.errors import Refused
 LEFT_OUT = "left_out.jsonl"
 
 
+# What "8:2" and "8:1:1" part the documents into.
+_SPLITS = {2: ("train", "test"), 3: ("train", "validation", "test")}
+
+
 class Settings(StageSettings):
     """`sources` -> `<out>/<split>.jsonl` and `<out>/left_out.jsonl`.
 
-    `holdout` moves whole documents of a source out of its train split, as `{finqa: {test: 0.2}}` or, for 8:1:1,
-    `{finqa: {validation: 0.1, test: 0.1}}`: shares of its documents, drawn by a hash of `seed` and the document, so a
-    document keeps its side whatever else is read. `overlap` says what to do with a question, or a document, that is in
-    one split and comes again for another: refuse the run, or drop the later one (so name test sources first).
+    `split`, as "8:2" (train, test) or "8:1:1" (train, validation, test), parts the documents of every source's train
+    split; `holdout` says it for one source, as `{finqa: {validation: 0.1, test: 0.1}}`. The rule: a document's place is
+    a hash of `seed` and its name, as a number from 0 to 1; the held-out splits take the low end, each as long as its
+    share, and train the rest. So a document keeps its side whatever else is read, and shares are of documents, met as
+    well as their number allows. `sample` then draws questions from all splits. `overlap` says what to do with a
+    question, or a document, that is in one split and comes again for another: refuse the run, or drop the later one
+    (so name test sources first).
     """
 
     out: Path
     sources: list[Source] = Field(min_length=1)
+    split: str | None = None
     holdout: dict[str, dict[str, float]] = Field(default_factory=dict)
+    sample: Sample | None = None
     seed: int = 0
     overlap: Literal["refuse", "drop"] = "refuse"
+
+    @field_validator("sample", mode="before")
+    @classmethod
+    def _sample_of(cls, value: Any) -> Any:
+        """`sample: 2000` is short for `sample: {count: 2000}`."""
+        return {"count": value} if isinstance(value, int) else value
 
     @model_validator(mode="after")
     def _holdout_makes_sense(self) -> Settings:
@@ -49,7 +67,17 @@ class Settings(StageSettings):
                 raise ValueError(f"holdout of {name!r}: shares are above 0 and leave some documents to train on")
             if "train" in shares:
                 raise ValueError(f"holdout of {name!r}: what is not held out is train already")
+        self.shares("")
         return self
+
+    def shares(self, source: str) -> dict[str, float]:
+        """The held-out splits of a source's train split, each with its share of the documents."""
+        if source in self.holdout or self.split is None:
+            return self.holdout.get(source, {})
+        parts = [int(part) for part in self.split.split(":")] if re.fullmatch(r"\d+(:\d+){1,2}", self.split) else []
+        if not parts or 0 in parts:
+            raise ValueError(f"split {self.split!r}: say it as 8:2 (train, test) or 8:1:1 (train, validation, test)")
+        return {name: part / sum(parts) for name, part in list(zip(_SPLITS[len(parts)], parts, strict=True))[1:]}
 
     def inputs(self) -> list[Path]:
         return sorted({file for source in self.sources for file in source.files()})
@@ -59,65 +87,97 @@ class Settings(StageSettings):
 
 
 def run(settings: Settings) -> dict[str, Any]:
-    """Write the questions of each split; returns counts by split, by source and by reason of what was left out.
+    """Write the questions of each split; returns counts by split, source, type and reason of what was left out.
 
-    The same settings and files give the same bytes. Raises `Refused` where a source cannot be read, an id stands
-    twice, or two splits overlap (unless `overlap: drop`); then nothing is written.
+    The same settings and files give the same bytes. Raises `Refused` where a source cannot be read or gives no
+    question at all, two sources give one id, or two splits overlap (unless `overlap: drop`); then nothing is written.
+    A sample takes a second pass over the sources.
     """
     stage = manifest.Run("prepare", settings)
     settings.manifest_path().unlink(missing_ok=True)
     splits, sources, left_out, licences = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-    sides = Sides(settings)
+    types, doubts = Counter[str](), Counter[str]()
+    documents: defaultdict[str, set[int]] = defaultdict(set)
     with ExitStack() as files, progress_bars() as bars:
+        drawing = _drawing(settings, bars)
         bar = bars.add_task("prepare", total=None, note="")
         out = {LEFT_OUT: _open(files, settings.out / LEFT_OUT)}
         done = 0
-        for done, (name, row) in enumerate(_rows(settings), 1):
-            placed = sides.place(row) if isinstance(row, Question) else row
+        for done, (name, placed) in enumerate(_placed(settings), 1):
+            if done % 256 == 0:
+                bars.update(bar, completed=done)
             if isinstance(placed, LeftOut):
                 left_out[f"{name}: {placed.reason}"] += 1
                 record: dict[str, Any] = {"source": name, "row": placed.row, "reason": placed.reason}
                 target = LEFT_OUT
+            elif drawing is not None and placed not in drawing:
+                continue
             else:
                 splits[placed.split] += 1
                 sources[f"{name}: {placed.split}"] += 1
                 licences[placed.licence] += 1
+                types[str(placed.meta.get("type", ""))] += 1
+                doubts[name] += "doubt" in placed.meta
+                documents[placed.split].add(hash(document(placed)))
                 record, target = placed.model_dump(), f"{placed.split}.jsonl"
             if target not in out:
                 out[target] = _open(files, settings.out / target)
             out[target].write(json.dumps(record, ensure_ascii=False) + "\n")
-            if done % 256 == 0:
-                bars.update(bar, completed=done)
         bars.update(bar, completed=done, total=done)
         if not splits:
             raise Refused(f"the sources gave no question; {_commonest(left_out)}")
         for file in out.values():
             file.flush()
             os.fsync(file.fileno())
-    counts = {
+    counts: dict[str, Any] = {
         "questions": dict(sorted(splits.items())),
         "sources": dict(sorted(sources.items())),
+        "types": dict(sorted(types.items())),
         "left_out": dict(sorted(left_out.items())),
-        "documents": sides.documents(),
+        "documents": {split: len(found) for split, found in sorted(documents.items())},
+        "doubted": {name: count for name, count in sorted(doubts.items()) if count},
     }
+    if drawing is not None:
+        counts["drawn"] = {
+            " ".join(stratum): f"{drawing.wanted[stratum]} of {size}" for stratum, size in drawing.sizes.items()
+        }
     homes = {source.name: catalogue()[source.name].home for source in settings.sources}
     stage.done([settings.out / name for name in out], counts, licences=dict(sorted(licences.items())), homes=homes)
     return counts
+
+
+def _drawing(settings: Settings, bars: Progress) -> Drawing | None:
+    """The sample, drawn in a pass of its own over the sources; None where none is asked for."""
+    if settings.sample is None:
+        return None
+    bar = bars.add_task("draw", total=None, note="")
+    questions = (row for _, row in _placed(settings) if isinstance(row, Question))
+    drawing = Drawing(settings.sample, settings.seed, questions)
+    bars.update(bar, completed=sum(drawing.sizes.values()), total=sum(drawing.sizes.values()))
+    return drawing
 
 
 def _open(files: ExitStack, path: Path) -> TextIO:
     return files.enter_context(files.enter_context(written_whole(path)).open("w", encoding="utf-8"))
 
 
-def _rows(settings: Settings) -> Iterator[tuple[str, Question | LeftOut]]:
-    """The rows of all sources, each with its source's name; `limit` counts the good ones."""
-    for source in settings.sources:
+def _placed(settings: Settings) -> Iterator[tuple[str, Question | LeftOut]]:
+    """The rows of all sources on their sides, each with its source's name; `limit` counts the good ones."""
+    sides = Sides(settings)
+    for number, source in enumerate(settings.sources):
         good = 0
+        reasons = Counter[str]()
         for row in source.questions():
-            good += isinstance(row, Question)
+            if isinstance(row, LeftOut):
+                reasons[row.reason] += 1
+                yield source.name, row
+                continue
+            good += 1
             if source.limit is not None and good > source.limit:
                 break
-            yield source.name, row
+            yield source.name, sides.place(row, number)
+        if not good:
+            raise Refused(f"the source {source.name!r} gave no question; {_commonest(reasons)}")
 
 
 class Sides:
@@ -125,18 +185,23 @@ class Sides:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._ids: set[int] = set()
+        self._shares = {source.name: settings.shares(source.name) for source in settings.sources}
+        self._ids: dict[int, int] = {}
         self._documents: dict[int, str] = {}
         self._questions: dict[int, str] = {}
 
-    def place(self, question: Question) -> Question | LeftOut:
+    def place(self, question: Question, source: int) -> Question | LeftOut:
         """The question with its final split, or left out as a repetition or (with `overlap: drop`) as an overlap.
 
-        Raises `Refused` for an id that stands twice, and for an overlap.
+        `source` is the number of its source in the recipe. Raises `Refused` for an overlap, and for an id of another
+        source; within one, the later row of an id is left out.
         """
-        if hash(question.id) in self._ids:
-            raise Refused(f"two questions have the id {question.id!r}; does a source stand twice, with one seed?")
-        self._ids.add(hash(question.id))
+        first = self._ids.get(hash(question.id))
+        if first is not None and first != source:
+            raise Refused(f"two sources give the id {question.id!r}; does one stand twice, with one seed or file?")
+        if first is not None:
+            return LeftOut(question.id, "the same id twice")
+        self._ids[hash(question.id)] = source
         home, text = document(question), fingerprint(question)
         split = self._side(question.source, home) if question.split == "train" else question.split
         sides = {self._documents.get(hash(home), split), self._questions.get(text, split)} - {split}
@@ -148,13 +213,9 @@ class Sides:
         self._documents[hash(home)] = self._questions[text] = split
         return question if split == question.split else question.model_copy(update={"split": split})
 
-    def documents(self) -> dict[str, int]:
-        """How many documents each split draws on."""
-        return dict(sorted(Counter(self._documents.values()).items()))
-
     def _side(self, source: str, home: str) -> str:
         """Where a document of a train split goes: its hash, between 0 and 1, falls into one of the shares."""
-        shares = self._settings.holdout.get(source)
+        shares = self._shares.get(source)
         if not shares:
             return "train"
         digest = hashlib.blake2b(f"{self._settings.seed}/{home}".encode(), digest_size=8).digest()

@@ -33,8 +33,9 @@ class Question(Record):
     `gold` is a string as the source states it; `unit` the unit that a bare number is in ("%", "元", "million", "").
     `meta` goes to `reward_plugins.verify(meta=...)` as it stands, so `exe_ans`, `scale`, `dataset`, ... live there;
     the kit itself reads `meta["doc"]` (the document that a row comes from: a split never cuts through one),
-    `meta["kind"]`, `meta["level"]`, `meta["solution"]` (a worked solution, taken as teacher "reference") and
-    `meta["doubt"]` (why the gold may be wrong: such a question is no ground for a reward).
+    `meta["type"]` (what it asks for: "calculation", "concept", "analysis" or "reasoning"), `meta["kind"]`,
+    `meta["level"]`, `meta["solution"]` (a worked solution, taken as teacher "reference") and `meta["doubt"]`
+    (why the gold may be wrong: such a question is no ground for a reward).
     """
 
     id: str = Field(min_length=1)

@@ -1,46 +1,55 @@
 """Where questions come from: the catalogue, and how an entry of it becomes a stream of questions.
 
-A source is one function and one entry in `datasets/catalogue.yaml`. The function takes `split` and keyword parameters
-of its own, which are the keys that a recipe may give, and yields a `Question` for each good row and a `LeftOut` for
-each bad one:
+A source is one function and one entry in `datasets/catalogue.yaml`. Most take a raw row and yield its questions; the
+rows come from `path`, a file or folder, or with `from: home` from the set's home:
 
-    def read(path: Path, *, split: str) -> Iterator[Question | LeftOut]: ...
+    def read(row: Row) -> Iterator[Question]:
+        yield row.question(row.text("query"), row.text("answer"), task="calculation")
+
+A source that makes its questions takes `split` instead, and yields a `LeftOut` for what makes none:
+
+    def read(*, split: str, count: int) -> Iterator[Question | LeftOut]: ...
+
+Further keyword parameters of either are the keys that a recipe may give.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import inspect
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
+from distill.question_type import question_type
+from distill.questions import check_meta
 from distill.records import Question
+from distill.sources.files import DEFAULT_ENCODING, Broken, file_rows, files_of
+from distill.sources.hub import Hub, hub_rows
+from distill.sources.rows import BadRow, LeftOut, Row, each
+from distill.sources.suggestion import did_you_mean
 from reward_plugins.errors import Refused
+from reward_plugins.golds import refusal
+
+__all__ = ["BadRow", "CatalogueEntry", "LeftOut", "Row", "Source", "catalogue"]
 
 CATALOGUE = Path(__file__).resolve().parents[2] / "datasets" / "catalogue.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A row that makes no question: which one, and why, as a phrase that is the same for all rows of its kind."""
-
-    row: str
-    reason: str
-
 
 Read = Callable[..., Iterator[Question | LeftOut]]
 
 
 class CatalogueEntry(BaseModel):
-    """What the catalogue says of a source. `read` is the dotted path of its function."""
+    """What the catalogue says of a source.
+
+    `read` is the dotted path of its function, `home` where people find it, `hub` where the library `datasets` does
+    (left out where it cannot). `splits` names, for each split, what is in the path of its files, or the hub's split;
+    for a source without files it says what the split is. `files` is the pattern of a folder's files.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,9 +57,11 @@ class CatalogueEntry(BaseModel):
     read: str
     home: str
     licence: str
-    languages: list[str]
+    languages: list[Literal["zh", "en"]]
     task: str
     splits: dict[str, str]
+    files: str = "**/*"
+    hub: Hub | None = None
     note: str = ""
 
 
@@ -75,6 +86,10 @@ class Source(BaseModel):
     """A source in a recipe: its `name` in the catalogue, the `split` its rows go to, at most `limit` questions, and
     the keys of its function, which stand beside these.
 
+    A source of rows has these keys besides: `path`, a file or a folder, or `from: home`; `part`, what a file of the
+    folder must have in its path, or the hub's split (by default what the catalogue names for `split`, else all files);
+    `encoding` of text files; `revision` of the hub's set.
+
     Raises `ValueError` (so that it is found as the recipe is read) for an unknown name, an unknown or missing key, or
     a value of the wrong type.
     """
@@ -89,7 +104,7 @@ class Source(BaseModel):
         self.parameters()
 
     def parameters(self) -> dict[str, Any]:
-        """The function's keyword arguments, typed."""
+        """The keys that stand beside those of every source, typed."""
         given = self.model_extra or {}
         allowed = _parameters(self.name)
         for key in given:
@@ -101,25 +116,77 @@ class Source(BaseModel):
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in first["loc"])
             raise ValueError(f"source {self.name!r}, key {key!r}: {first['msg'].lower()}") from None
-        return {key: getattr(model, key) for key in allowed.model_fields}
+        parameters = {key: getattr(model, key) for key in allowed.model_fields}
+        if _of_rows(_function(self.name)):
+            self._check_place(parameters)
+        return parameters
 
     def questions(self) -> Iterator[Question | LeftOut]:
-        """The rows of the source, good and bad."""
-        yield from _function(self.name)(split=self.split, **self.parameters())
+        """The rows of the source, good and bad.
+
+        A question without `meta["type"]` is given one, and `meta["doubt"]` where the verifier does not accept the
+        gold as its own answer: such a gold is no ground for a reward.
+        """
+        function, parameters = _function(self.name), self.parameters()
+        if _of_rows(function):
+            own = {key: value for key, value in parameters.items() if key not in _PLACE}
+            found = each(self._rows(parameters), functools.partial(function, **own))
+        else:
+            found = function(split=self.split, **parameters)
+        for row in found:
+            if isinstance(row, Question):
+                row.meta.setdefault("type", question_type(row))
+                if refused := refusal(row.gold, row.question, check_meta(row)):
+                    row.meta.setdefault("doubt", refused)
+            yield row
 
     def files(self) -> list[Path]:
         """The files that the source reads: its parameters that are paths, folders by the files in them."""
-        paths = [value for value in self.parameters().values() if isinstance(value, Path)]
         files: list[Path] = []
-        for path in paths:
-            files += sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+        for key, path in self.parameters().items():
+            if not isinstance(path, Path):
+                continue
+            if key == "path" and path.exists() and _of_rows(_function(self.name)):
+                files += files_of(path, catalogue()[self.name].files, self._part())
+            else:
+                files += sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
         return files
 
+    def _part(self) -> str:
+        return str((self.model_extra or {}).get("part") or catalogue()[self.name].splits.get(self.split, ""))
 
-def did_you_mean(name: str, known: typing.Iterable[str]) -> str:
-    """A suggestion to append to a sentence; "" if nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f" (it has: {', '.join(sorted(known))})"
+    def _check_place(self, parameters: dict[str, Any]) -> None:
+        entry = catalogue()[self.name]
+        if (parameters["path"] is None) == (parameters["from"] is None):
+            way = "path, a file or folder of its rows" + (", or from: home" if entry.hub else "")
+            raise ValueError(f"source {self.name!r} is read from one place; give {way}")
+        if parameters["from"] is None:
+            return
+        if entry.hub is None:
+            raise ValueError(f"source {self.name!r} is on no hub; fetch it from its home ({entry.home}), give its path")
+        if not self._part():
+            known = ", ".join(entry.splits)
+            raise ValueError(f"source {self.name!r} has no split {self.split!r} at home (it has: {known}); give `part`")
+
+    def _rows(self, parameters: dict[str, Any]) -> Iterator[Row]:
+        entry = catalogue()[self.name]
+        if parameters["from"]:
+            assert entry.hub is not None  # checked as the recipe was read
+            rows = hub_rows(entry.hub, self._part(), parameters["revision"])
+        else:
+            rows = file_rows(parameters["path"], entry.files, self._part(), parameters["encoding"])
+        lang = entry.languages[0] if len(entry.languages) == 1 else None
+        for name, value in rows:
+            yield Row(self.name, self.split, entry.licence, lang, name, None if isinstance(value, Broken) else value)
+
+
+_PLACE: dict[str, Any] = {
+    "path": (Path | None, None),
+    "from": (Literal["home"] | None, None),
+    "part": (str | None, None),
+    "encoding": (str, DEFAULT_ENCODING),
+    "revision": (str | None, None),
+}
 
 
 @functools.cache
@@ -132,14 +199,21 @@ def _function(name: str) -> Read:
     return found
 
 
+def _of_rows(function: Read) -> bool:
+    """Whether a source takes raw rows, and does not make its questions."""
+    return "row" in inspect.signature(function).parameters
+
+
 @functools.cache
 def _parameters(name: str) -> type[BaseModel]:
-    """The keyword parameters of a source function as a model, so that a recipe's values are checked and converted."""
+    """The keys that a source's function takes as a model, so that a recipe's values are checked and converted."""
     function = _function(name)
     hints = typing.get_type_hints(function)
     fields: dict[str, Any] = {
         key: (hints[key], ... if parameter.default is inspect.Parameter.empty else parameter.default)
         for key, parameter in inspect.signature(function).parameters.items()
-        if key != "split"
+        if key not in ("split", "row")
     }
+    if _of_rows(function):
+        fields = _PLACE | fields
     return create_model(f"{name}_parameters", __config__=ConfigDict(extra="forbid"), **fields)

@@ -34,8 +34,8 @@ def work_out(program: str, table: Sequence[Sequence[object]]) -> tuple[list[str]
 
     A step reads "484 - 500 = -16". The result is a number, or "yes" or "no" for `greater`.
     """
-    calls = _CALL.findall(program)
-    if not calls or len(calls) != program.count("(") - sum(call[1].count("(") for call in calls):
+    calls = calls_of(program)
+    if not calls:
         return None
     results: list[float] = []
     steps: list[str] = []
@@ -61,6 +61,18 @@ def work_out(program: str, table: Sequence[Sequence[object]]) -> tuple[list[str]
     except (KeyError, ValueError, IndexError, ArithmeticError, TypeError):
         return None
     return steps, answer
+
+
+def calls_of(program: str) -> list[tuple[str, str, str]]:
+    """The calls of a program as (name, first argument, second argument); [] where it is not one."""
+    calls: list[tuple[str, str, str]] = _CALL.findall(program)
+    return calls if len(calls) == program.count("(") - sum(call[1].count("(") for call in calls) else []
+
+
+def first_number(cell: str) -> float | None:
+    """The first number of a cell, as the 32 of "$ -32 ( 32 )"; None where there is none."""
+    found = _FIRST_NUMBER.search(cell)
+    return float(found[0].replace(",", "")) if found else None
 
 
 def number(value: float) -> str:

@@ -18,7 +18,6 @@ from distill.finmath import generate
 from distill.questions import check_meta, document, fingerprint, read_questions
 from distill.records import Question, write_records
 from distill.sources import LeftOut, Source, catalogue
-from distill.sources.finqa import read as read_finqa
 from distill.sources.finqa_program import work_out
 from distill.sources.tables import markdown
 from reward_plugins import verify
@@ -37,7 +36,7 @@ def settings(out: Path, sources: list[dict[str, Any]], **more: Any) -> prepare.S
 
 
 def finqa(part: str, split: str = "train") -> list[Question]:
-    rows = list(read_finqa(FINQA, split=split, part=part))
+    rows = list(Source.model_validate({"name": "finqa", "path": FINQA, "split": split, "part": part}).questions())
     assert not any(isinstance(row, LeftOut) for row in rows)
     return [row for row in rows if isinstance(row, Question)]
 
@@ -92,7 +91,7 @@ def test_finqa_golds_are_usable_and_kept_whole() -> None:
         assert question.meta["exe_ans"] == row["qa"]["exe_ans"]
         assert question.meta["program"] == row["qa"]["program"]
         assert question.meta["doc"] == row["filename"]
-        assert str(row["qa"]["answer"]).startswith(question.meta["answer"])
+        assert str(row["qa"]["answer"]).startswith(question.meta.get("answer", ""))
         assert "\\" not in question.gold and question.gold == question.gold.strip() != ""
         assert all(str(cell).split()[0] in question.context for line in row["table"] for cell in line if cell.strip())
     assert Counter(question.answer_type for question in questions)["boolean"] == 14
@@ -185,10 +184,10 @@ def test_bad_rows_are_counted_and_listed(tmp_path: Path) -> None:
     assert counts["questions"] == {"train": 2}
     listed = [json.loads(line) for line in (tmp_path / "q" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(row["row"], row["reason"]) for row in listed] == [
-        (rows[n]["id"], reason) for n, reason in zip((0, 2, 3, 4), reasons, strict=True)
+        (f"train[{n}]", reason) for n, reason in zip((0, 2, 3, 4), reasons, strict=True)
     ]
     fallen_back = next(read_questions(tmp_path / "q" / "train.jsonl"))
-    assert float(fallen_back.gold) == rows[1]["qa"]["exe_ans"] and fallen_back.meta["answer"] == ""
+    assert float(fallen_back.gold) == rows[1]["qa"]["exe_ans"] and "answer" not in fallen_back.meta
     assert "doubt" in fallen_back.meta
 
 
@@ -197,8 +196,9 @@ def test_bad_rows_are_counted_and_listed(tmp_path: Path) -> None:
     [
         (None, "no such file"),
         ("{", "not JSON"),
-        ('{"a": 1}', "FinQA's schema"),
-        ('[{"question": "x"}]', "FinQA's schema"),
+        ("[1, 2", "not whole"),
+        ('{"a": 1}', "not a JSON list of rows"),
+        ('[{"question": "x"}]', r"1 rows were left out because of \"no column 'id'"),
     ],
 )
 def test_files_that_are_not_finqa(tmp_path: Path, text: str | None, words: str) -> None:
@@ -212,8 +212,8 @@ def test_files_that_are_not_finqa(tmp_path: Path, text: str | None, words: str) 
 
 @needs_finqa
 def test_a_folder_without_that_part_says_what_is_there() -> None:
-    with pytest.raises(Refused, match=r"'validation' in its name .*raw_train_100.json"):
-        list(read_finqa(FINQA, split="validation"))
+    with pytest.raises(Refused, match=r"'valid' in its name .*raw_train_100.json"):
+        finqa("valid")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_holdout_that_cannot_work_is_refused_when_read(holdout: dict[str, Any]
 
 
 def test_the_same_ids_twice_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="two questions have the id"):
+    with pytest.raises(Refused, match="two sources give the id"):
         prepare.run(settings(tmp_path / "q", [FINMATH[0], FINMATH[0]]))
 
 
@@ -253,7 +253,8 @@ def test_the_catalogue_describes_each_source() -> None:
     assert set(catalogue()) >= {"finmath", "finqa"}
     for name, entry in catalogue().items():
         module, _, function = entry.read.rpartition(".")
-        assert "split" in inspect.signature(getattr(importlib.import_module(module), function)).parameters, name
+        parameters = inspect.signature(getattr(importlib.import_module(module), function)).parameters
+        assert {"row", "split"} & set(parameters), name
 
 
 OWN_SOURCE = """
@@ -262,7 +263,7 @@ from pathlib import Path
 from distill.records import Question
 from distill.sources import LeftOut
 
-def read(path: Path, *, split: str) -> Iterator[Question | LeftOut]:
+def read(*, path: Path, split: str) -> Iterator[Question | LeftOut]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
         question, _, gold = line.partition("|")
         if not gold:
@@ -277,16 +278,16 @@ def test_a_source_is_one_function_and_one_entry(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "own_source.py").write_text(OWN_SOURCE, encoding="utf-8")
     (tmp_path / "rows.txt").write_text("What is a bond?|a loan\nWhat is a swap?\n", encoding="utf-8")
     entry = "{title: Own, read: own_source.read, home: here, licence: MIT, languages: [en], task: concept, splits: {}}"
-    (tmp_path / "catalogue.yaml").write_text(f"own: {entry}\n", encoding="utf-8")
+    (tmp_path / "catalogue.yaml").write_text(f"mine: {entry}\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sources, "CATALOGUE", tmp_path / "catalogue.yaml")
     sources.catalogue.cache_clear()
     try:
-        counts = prepare.run(settings(tmp_path / "q", [{"name": "own", "path": tmp_path / "rows.txt"}]))
+        counts = prepare.run(settings(tmp_path / "q", [{"name": "mine", "path": tmp_path / "rows.txt"}]))
     finally:
         monkeypatch.undo()
         sources.catalogue.cache_clear()
-    assert counts["questions"] == {"train": 1} and counts["left_out"] == {"own: no gold": 1}
+    assert counts["questions"] == {"train": 1} and counts["left_out"] == {"mine: no gold": 1}
 
 
 def test_fingerprints_ignore_how_a_text_is_set() -> None:

@@ -1,0 +1,171 @@
+"""Raw rows from files: JSON, JSON Lines, CSV, TSV and Parquet, each also packed by gzip where it is text.
+
+Rows are read one after the other, so that memory does not grow with a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from reward_plugins.errors import Refused
+
+DEFAULT_ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that spreadsheets put before it
+_CHUNK = 1 << 20  # characters read at a time from a JSON list
+
+
+def files_of(path: Path, pattern: str, part: str) -> list[Path]:
+    """The file itself, or the files of a folder, sorted, that match `pattern` and have `part` in their path below it.
+
+    Raises `Refused` where there is none, and says what there is.
+    """
+    if path.is_file():
+        _reader(path)
+        return [path]
+    if not path.is_dir():
+        raise Refused(f"{path}: no such file or folder; give the path of the set's files, as from its home")
+    there = sorted(file for file in path.glob(pattern) if file.is_file() and _kind(file) in _READERS)
+    files = [file for file in there if part in file.relative_to(path).as_posix()]
+    if not files:
+        names = ", ".join(file.relative_to(path).as_posix() for file in there[:8]) or f"no file like {pattern}"
+        raise Refused(f"{path}: no file with {part!r} in its name ({names}); name a file as path, or give `part`")
+    return files
+
+
+def file_rows(path: Path, pattern: str, part: str, encoding: str) -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) for each row of `files_of`, the name as "dev/tax_law[3]".
+
+    A line of JSON Lines that cannot be read is given as `Broken`. Raises `Refused` for a file that is not what its
+    suffix says, or not in `encoding`.
+    """
+    for file in files_of(path, pattern, part):
+        inside = file.name if file == path else file.relative_to(path).as_posix()
+        stem = inside.removesuffix(".gz").rpartition(".")[0]
+        try:
+            for number, value in enumerate(_reader(file)(file, encoding)):
+                yield f"{stem}[{number}]", value
+        except UnicodeDecodeError:
+            raise Refused(
+                f"{file}: not {encoding.removesuffix('-sig').upper()}; say its encoding beside its path, "
+                "as `encoding: gb18030` for a table saved by a Chinese spreadsheet"
+            ) from None
+        except LookupError:
+            raise Refused(f"{file}: there is no encoding {encoding!r}; usual ones are utf-8 and gb18030") from None
+        except (gzip.BadGzipFile, EOFError):
+            raise Refused(f"{file}: the gzip file is damaged; fetch it again") from None
+
+
+class Broken:
+    """Stands for a line that is no JSON."""
+
+
+def _text(file: Path, encoding: str, newline: str) -> TextIO:
+    if file.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(file), encoding=encoding, newline=newline)
+    return file.open(encoding=encoding, newline=newline)
+
+
+def _json_lines(file: Path, encoding: str) -> Iterator[Any]:
+    with _text(file, encoding, "\n") as lines:
+        for line in lines:
+            if not line.isspace():
+                try:
+                    yield json.loads(line)
+                except (ValueError, RecursionError):
+                    yield Broken()
+
+
+def _json(file: Path, encoding: str) -> Iterator[Any]:
+    """The items of a JSON list; an object that holds one list is that list. Some .json files are JSON Lines."""
+    with _text(file, encoding, "\n") as text:
+        start = text.read(_CHUNK).lstrip()
+        if start.startswith("["):
+            yield from _items(file, text, start[1:])
+            return
+        whole = start + text.read()
+    try:
+        value = json.loads(whole)
+    except (ValueError, RecursionError) as error:
+        if "Extra data" in str(error):
+            yield from _json_lines(file, encoding)
+            return
+        raise Refused(f"{file}: not JSON ({error}); fetch it again") from None
+    lists = [each for each in value.values() if isinstance(each, list)] if isinstance(value, dict) else []
+    if len(lists) != 1:
+        raise Refused(f"{file}: not a JSON list of rows; give a file that is one, or JSON Lines")
+    yield from lists[0]
+
+
+def _items(file: Path, text: TextIO, buffer: str) -> Iterator[Any]:
+    """The items of a JSON list whose opening bracket was read; decoded as they come, never all at once."""
+    decode = json.JSONDecoder().raw_decode
+    at = 0
+    while True:
+        while at < len(buffer) and buffer[at] in " \t\r\n,":
+            at += 1
+        if buffer[at : at + 1] == "]":
+            return
+        try:
+            item, end = decode(buffer, at)
+        except RecursionError:
+            raise Refused(f"{file}: its lists are nested too deeply to be rows") from None
+        except ValueError:
+            end = len(buffer)
+        if end < len(buffer):  # at the very end a number may go on in the next chunk
+            yield item
+            at = end
+            continue
+        more = text.read(max(_CHUNK, len(buffer) - at))  # doubled, so that a long item costs no square of its length
+        if not more:
+            raise Refused(f"{file}: the JSON list is not whole; fetch it again")
+        buffer, at = buffer[at:] + more, 0
+
+
+def _csv(file: Path, encoding: str) -> Iterator[Any]:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # report pages are longer than the module's 128 kB
+    with _text(file, encoding, "") as lines:
+        table = csv.DictReader(lines, delimiter="\t" if _kind(file) == ".tsv" else ",", strict=True)
+        try:
+            yield from table
+        except csv.Error as error:
+            raise Refused(f"{file}, line {table.line_num}: not a table ({error}); check its quotes") from None
+
+
+def _parquet(file: Path, _: str) -> Iterator[Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise Refused(f"{file}: reading Parquet needs the package pyarrow; run in the kit stack") from None
+    try:
+        with parquet.ParquetFile(file) as table:
+            for batch in table.iter_batches(batch_size=256):
+                yield from batch.to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise Refused(f"{file}: not a Parquet file ({' '.join(str(error).split())[:100]}); fetch it again") from None
+
+
+_READERS: dict[str, Callable[[Path, str], Iterator[Any]]] = {
+    ".json": _json,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".parquet": _parquet,
+}
+
+
+def _kind(file: Path) -> str:
+    return Path(file.name.removesuffix(".gz")).suffix.lower()
+
+
+def _reader(file: Path) -> Callable[[Path, str], Iterator[Any]]:
+    if _kind(file) not in _READERS:
+        raise Refused(f"{file}: rows are read from {', '.join(_READERS)} (text also as .gz), not from this")
+    return _READERS[_kind(file)]
