@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -18,6 +17,7 @@ from pydantic import Field
 from rich.progress import Progress
 
 from distill import ledger, manifest
+from distill.ask import Serve
 from distill.endpoint import Endpoint
 from distill.journal import entries
 from distill.judging import Asker, Replies, ScreenJudge
@@ -30,16 +30,12 @@ from distill.screen_funnel import Funnel
 from distill.screen_judged import Docket, Hearing
 from distill.screen_rules import Place, Screened, malformed, screen, screen_all, screen_rows
 from distill.stage import StageSettings
-from distill.teachers import Teacher
 from distill.throttle import Stop
 from reward_plugins.errors import Refused
 
 __all__ = ["Settings", "latest", "malformed", "run", "screen", "screen_rows"]
 
 _TICK_S = 1.0  # how often the replies are put on the disk
-
-Serve = Callable[[Teacher], AbstractContextManager[tuple[str, str]]]
-"""Starts the server of a judge with `serve`; gives its base_url and the model's name there."""
 
 
 class Settings(StageSettings):

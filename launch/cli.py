@@ -72,14 +72,19 @@ def distill(
 
 
 @app.command()
-def screen(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
-    """Keep the traces whose answer is right and whose form is sound.
+def screen(
+    path: Recipe,
+    set_: Set = None,
+    skip_bad: SkipBad = False,
+    no_judge: Annotated[bool, typer.Option("--no-judge", help="Let the rules alone decide; nobody is asked.")] = False,
+) -> None:
+    """Keep the traces whose answer is right, whose form is sound, and whose reasoning is worth learning from.
 
     Example: finr1 screen recipes/distill/quickstart_screen.yaml
     """
     from launch.stages import run_screen
 
-    _print(run_screen(_absolute(path), overrides=set_, skip_bad=skip_bad))
+    _print(run_screen(_absolute(path), overrides=set_, skip_bad=skip_bad, no_judge=no_judge))
 
 
 @app.command()

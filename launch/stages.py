@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,29 +37,20 @@ def run_distill(
 ) -> Summary:
     """Traces from teachers; one with `serve` is served for as long as it is asked. Or batch files, written or read."""
     settings = recipe.settings(ask.Settings, _load(name, overrides, skip_bad), name)
-    served = {
-        teacher.name: recipe.settings(ServeSettings, recipe.load(teacher.serve), teacher.serve)
-        for teacher in settings.teachers
-        if teacher.serve
-    }
-    for teacher in settings.teachers:
-        if teacher.serve:
-            teacher.model = served[teacher.name].served_name or served[teacher.name].model
+    serve = _server_of(settings.teachers)
     if write_batches or read_batches:
         return batch.read(settings, read_batches) if read_batches else batch.write(settings)
-
-    @contextlib.contextmanager
-    def serve(teacher: Teacher) -> Iterator[tuple[str, str]]:
-        with serving(served[teacher.name]) as endpoint:
-            yield endpoint.url, endpoint.model_id
-
     return _once(settings, lambda: ask.run(settings, serve))
 
 
-def run_screen(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
-    """Verdicts on traces."""
-    settings = recipe.settings(screen.Settings, _load(name, overrides, skip_bad), name)
-    return _once(settings, lambda: screen.run(settings))
+def run_screen(
+    name: str, *, overrides: list[str] | None = None, skip_bad: bool = False, no_judge: bool = False
+) -> Summary:
+    """Verdicts on traces; a judge with `serve` is served for as long as it is asked, and `no_judge` asks none."""
+    asked = _load(name, overrides, skip_bad)
+    settings = recipe.settings(screen.Settings, {**asked, "judge": None} if no_judge else asked, name)
+    serve = _server_of([settings.judge] if settings.judge else [])
+    return _once(settings, lambda: screen.run(settings, serve))
 
 
 def run_export(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
@@ -160,6 +151,25 @@ def _load(name: str, overrides: list[str] | None, skip_bad: bool) -> dict[str, A
     """A data stage's recipe; the command's `--skip-bad` adds to what it says, and never takes away."""
     asked = recipe.load(name, overrides or [])
     return {**asked, "skip_bad": asked.get("skip_bad", False) or skip_bad}
+
+
+def _server_of(teachers: Sequence[Teacher]) -> ask.Serve:
+    """How to start the server of a teacher with `serve`; its model is known from here on, wherever it is served."""
+    served = {
+        teacher.name: recipe.settings(ServeSettings, recipe.load(teacher.serve), teacher.serve)
+        for teacher in teachers
+        if teacher.serve
+    }
+    for teacher in teachers:
+        if teacher.serve:
+            teacher.model = served[teacher.name].served_name or served[teacher.name].model
+
+    @contextlib.contextmanager
+    def serve(teacher: Teacher) -> Iterator[tuple[str, str]]:
+        with serving(served[teacher.name]) as endpoint:
+            yield endpoint.url, endpoint.model_id
+
+    return serve
 
 
 def _once(settings: StageSettings, work: Callable[[], Summary]) -> Summary:
