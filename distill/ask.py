@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
@@ -22,7 +20,9 @@ from rich.table import Table
 
 from distill import ledger, manifest
 from distill.batch_files import BatchLimits, Outstanding
+from distill.cost_cap import check_cap
 from distill.endpoint import Endpoint, Failure
+from distill.interrupt import gentle_interrupt, say_waiting
 from distill.journal import Journal
 from distill.ledger import CapReached, Ledger
 from distill.plan import Plan, Request, Survey
@@ -73,25 +73,7 @@ class Settings(StageSettings):
 
     @model_validator(mode="after")
     def _cap_can_be_kept(self) -> Settings:
-        if not self.cost_cap:
-            return self
-        if any(not 0 < cap < float("inf") for cap in self.cost_cap.values()):
-            raise ValueError("cost_cap: an amount above 0 for each currency")
-        for teacher in self.teachers:
-            if not teacher.is_paid:
-                continue
-            if teacher.prices is None:
-                raise ValueError(
-                    f"cost_cap: teacher {teacher.name!r} has no prices; give them (0 for what costs nothing), "
-                    "or no cap can be kept"
-                )
-            if teacher.prices.currency not in self.cost_cap:
-                raise ValueError(f"cost_cap: no cap in {teacher.prices.currency}, in which {teacher.name!r} is paid")
-            if teacher.prices.completion and teacher.completion_limit() is None:
-                raise ValueError(
-                    f"cost_cap: nothing bounds an answer of teacher {teacher.name!r}; "
-                    "give max_tokens, or prices.completion_limit"
-                )
+        check_cap(self.cost_cap, self.teachers)
         return self
 
     def inputs(self) -> list[Path]:
@@ -250,13 +232,13 @@ async def _ask_all(
         ]
         workers = [asyncio.create_task(each.work()) for each in asking for _ in range(each.workers)]
         ticker = asyncio.create_task(_tick(asking, journal, book, bars))
-        with _gentle_interrupt(stop, bars) as interrupted:
+        with gentle_interrupt(stop, bars) as interrupted:
             try:
                 if workers:
                     _, running = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
                     stop.set()
                     if running:
-                        _say_waiting(bars)
+                        say_waiting(bars)
                         await asyncio.wait(running)
             finally:
                 for task in (ticker, *workers):
@@ -268,34 +250,6 @@ async def _ask_all(
             worker.result()
         for each in asking:
             each.finish()
-
-
-def _say_waiting(bars: Progress) -> None:
-    bars.console.print("Stopping: waiting for the answers that are on their way. Ctrl-C drops them.")
-
-
-@contextlib.contextmanager
-def _gentle_interrupt(stop: Stop, bars: Progress) -> Iterator[list[bool]]:
-    """The first Ctrl-C starts nothing more and waits for the answers that are paid; the second drops them."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    presses: list[bool] = []
-
-    def pressed() -> None:
-        presses.append(True)
-        if stop and task is not None:
-            task.cancel()
-        else:
-            stop.set()
-            _say_waiting(bars)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield presses
-        return
-    loop.add_signal_handler(signal.SIGINT, pressed)
-    try:
-        yield presses
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 async def _tick(asking: list[Asking], journal: Journal, book: Ledger, bars: Progress) -> None:
