@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from distill import ask, export, prepare, screen
+from distill import ask, export, overlap, prepare, screen
 from eval_adapters.settings import EvalSettings
 from launch import check, models, recipe
 from launch.paths import home
@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[set[str], type[Any] | None]] = {
     "grpo": ({"reward_funcs"}, None),
     "sft": ({"stage", "template"}, None),
     "distill": ({"teachers"}, ask.Settings),
+    "overlap": ({"tests", "test_sources", "duplicates"}, overlap.Settings),
     "prepare": ({"sources"}, prepare.Settings),
     "export": ({"verdicts"}, export.Settings),
     "screen": ({"traces"}, screen.Settings),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from distill import ask, batch, export, prepare, screen
+from distill import ask, batch, export, overlap, prepare, screen
 from distill.manifest import is_current, read
 from distill.stage import StageSettings
 from distill.teachers import Teacher
@@ -51,6 +51,12 @@ def run_screen(
     settings = recipe.settings(screen.Settings, {**asked, "judge": None} if no_judge else asked, name)
     serve = _server_of([settings.judge] if settings.judge else [])
     return _once(settings, lambda: screen.run(settings, serve))
+
+
+def run_overlap(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
+    """Training questions that copy test questions or each other."""
+    settings = recipe.settings(overlap.Settings, _load(name, overrides, skip_bad), name)
+    return _once(settings, lambda: overlap.run(settings))
 
 
 def run_export(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
@@ -137,6 +143,7 @@ STAGES: dict[str, Callable[..., Summary]] = {
     "prepare": run_prepare,
     "distill": run_distill,
     "screen": run_screen,
+    "overlap": run_overlap,
     "export": run_export,
     "sft": run_sft,
     "grpo": run_grpo,

@@ -38,7 +38,7 @@ _RUNS = 6  # of what two questions share, the longest runs
 class Settings(StageSettings):
     """`questions` -> `out`, by comparison with every test question and with each other.
 
-    Test questions come from `tests`, files that `finr1 prepare` wrote, and from `sources`, entries of the catalogue
+    Test questions come from `tests`, files that `finr1 prepare` wrote, and from `test_sources`, entries of the catalogue
     as in a recipe of `prepare`. `renumbered: false` lets a question pass that differs from a test question in its
     numbers only, as those of a generator do. `duplicates` is how alike the wordings of two training questions must be
     (0 to 1) for the later to be left out; null keeps them all.
@@ -47,19 +47,19 @@ class Settings(StageSettings):
     questions: Path
     out: Path
     tests: list[Path] = Field(default_factory=list)
-    sources: list[Source] = Field(default_factory=list)
+    test_sources: list[Source] = Field(default_factory=list)
     renumbered: bool = True
     duplicates: float | None = Field(default=0.8, gt=0.5, le=1)
     skip_bad: bool = False
 
     @model_validator(mode="after")
     def _has_something_to_do(self) -> Settings:
-        if not self.tests and not self.sources and self.duplicates is None:
-            raise ValueError("nothing to compare with: name tests or sources, or set duplicates")
+        if not self.tests and not self.test_sources and self.duplicates is None:
+            raise ValueError("nothing to compare with: name tests or test_sources, or set duplicates")
         return self
 
     def inputs(self) -> list[Path]:
-        return sorted({self.questions, *self.tests, *(file for source in self.sources for file in source.files())})
+        return sorted({self.questions, *self.tests, *(file for source in self.test_sources for file in source.files())})
 
     def manifest_path(self) -> Path:
         return manifest.beside(self.out)
@@ -150,7 +150,7 @@ def _tests(settings: Settings, bad: Counter[str]) -> tuple[TestIndex, list[_Test
     for path in settings.tests:
         for question in read_questions(path, settings.skip_bad, bad):
             take(question)
-    for source in settings.sources:
+    for source in settings.test_sources:
         before = len(tests)
         for row in source.questions():
             if isinstance(row, Question) and (source.limit is None or len(tests) - before < source.limit):
