@@ -88,6 +88,17 @@ def screen(
 
 
 @app.command()
+def overlap(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
+    """Find training questions that stand in a test set, or repeat an earlier one, and show the pairs.
+
+    Example: finr1 overlap recipes/distill/overlap.yaml
+    """
+    from launch.stages import run_overlap
+
+    _print(run_overlap(_absolute(path), overrides=set_, skip_bad=skip_bad))
+
+
+@app.command()
 def export(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
     """Write the sets that LLaMA-Factory, GRPO and EvalScope read, with their manifest.
 
@@ -175,6 +186,25 @@ def grpo(
 
 
 @app.command()
+def webui(port: Annotated[int, typer.Option(help="Where it answers on 127.0.0.1.")] = 7860) -> None:
+    """Open LLaMA-Factory's own web UI with the kit's data sets, until Ctrl-C.
+
+    Example: finr1 webui --port 7860
+    """
+    from launch import listening
+    from launch.webui import LOG, web_ui
+
+    os.chdir(home())
+    with web_ui(port) as page:
+        typer.echo(f"LLaMA-Factory's web UI is at {page.url} (Ctrl-C stops it and what it trains)")
+        try:
+            listening.wait_for_end(page.pid)
+        except KeyboardInterrupt:
+            return
+    raise EngineFailed(f"the web UI ended by itself; see {home() / LOG}")
+
+
+@app.command()
 def merge(path: Recipe, set_: Set = None) -> None:
     """Merge a LoRA adapter into its base model.
 
@@ -191,13 +221,14 @@ def serve(path: Recipe, set_: Set = None) -> None:
 
     Example: finr1 serve recipes/serve/local.yaml --set model=runs/quickstart/grpo
     """
+    from launch import listening
     from launch.server import ServeSettings, serving
 
     settings = recipe.settings(ServeSettings, recipe.load(_absolute(path), set_ or []), path)
     with serving(settings) as endpoint:
         typer.echo(f"{endpoint.model_id} answers at {endpoint.url} (Ctrl-C stops it)")
         try:
-            os.waitid(os.P_PID, endpoint.pid, os.WEXITED | os.WNOWAIT)
+            listening.wait_for_end(endpoint.pid)
         except KeyboardInterrupt:
             return
     raise EngineFailed(f"the server ended by itself; see {home() / settings.log}")

@@ -5,10 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from launch import engine, models, stacks
+from launch import engine, listening, models, stacks
 from launch.paths import home
 from reward_plugins.errors import Refused
 
@@ -69,20 +65,14 @@ def serving(settings: ServeSettings) -> Iterator[Endpoint]:
             "api_key_env and set it, or serve on 127.0.0.1"
         )
     log = home() / settings.log
-    _need_free_port(settings, log)
+    listening.need_free_port(settings.host, settings.port, log)
     words, model_id = _command(settings)
     env = {"HF_HUB_OFFLINE": "1"} if Path(model_id).is_dir() else {}
     if key := _key(settings):
         env["VLLM_API_KEY"] = key  # by environment: an argument would show in the list of processes
     with engine.started(words, name="server", log=log, env=env) as process:
         base = f"http://{settings.host}:{settings.port}"
-        deadline = time.monotonic() + settings.start_s
-        while not _is_healthy(base):
-            if process.poll() is not None:
-                raise engine.EngineFailed(f"the server did not start: {engine.last_words(log)} (all of it: {log})")
-            if time.monotonic() > deadline:
-                raise engine.EngineFailed(f"the server was not healthy within {settings.start_s:.0f} s (see {log})")
-            time.sleep(0.2)
+        listening.wait_until_answers(f"{base}/health", process, name="server", log=log, seconds=settings.start_s)
         yield Endpoint(f"{base}/v1", settings.served_name or model_id, process.pid)
 
 
@@ -110,23 +100,3 @@ def _flag(name: str, value: Any) -> list[str]:
 
 def _key(settings: ServeSettings) -> str | None:
     return os.environ.get(settings.api_key_env) if settings.api_key_env else None
-
-
-def _need_free_port(settings: ServeSettings, log: Path) -> None:
-    engine.end_leftover(log)  # a server of ours that outlived its killed parent is not "in use"
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise Refused(
-                f"port {settings.port} on {settings.host} is in use ({error.strerror}); set another port"
-            ) from None
-
-
-def _is_healthy(base: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{base}/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
