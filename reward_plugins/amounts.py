@@ -58,6 +58,8 @@ def _read(stated: Quantity, dataset: str, wanted: Asked, meta: Mapping[str, Any]
     named = _named_unit(meta, stated, wanted)
     if unit.kind == "share" and unit.label != "x":
         return _share(stated, unit, meta, f"the gold is stated in {unit.label}")
+    if unit is NONE and wanted.decimal:
+        return _ratio((Target(stated.value, stated.place, "gold"),), False, "a decimal is asked for")
     if unit is NONE or (unit.kind in ("", "count") and not unit.scaled and named is not None and named.kind):
         if named is not None and named.kind == "share" and named.label != "x":
             return _share(stated, named, meta, f"the gold is in {named.label}, as the data set or the question says")
@@ -74,12 +76,12 @@ def _named_unit(meta: Mapping[str, Any], stated: Quantity, wanted: Asked) -> Uni
     """The unit that the data set or, failing that, the question fixes; None where neither does."""
     if wanted.percent and wanted.unit is None and stated.unit is NONE and meta.get("dataset") == "jfinqa":
         return unit_named("%")  # jfinqa's scale is that of the statements, and holds for amounts only
-    for key in ("unit", "scale"):
-        value = meta.get(key)
-        if isinstance(value, str) and value.strip():
-            unit = unit_named(value)
-            if unit is not NONE:
-                return unit
+    names = (meta.get(key) for key in ("unit", "scale"))
+    units = [unit_named(name) for name in names if isinstance(name, str) and name.strip()]
+    if len(units) == 2 and units[0].kind and not units[0].scaled and units[1].scaled and not units[1].kind:
+        return replace(units[0], scale=units[1].scale, scaled=True)  # {"unit": "$", "scale": "million"}
+    if stated_unit := next((unit for unit in units if unit is not NONE), None):
+        return stated_unit
     if wanted.percent and wanted.unit is None:
         return unit_named("%") if wanted.points else None
     return wanted.unit

@@ -84,7 +84,7 @@ LEVEL = re.compile(
 class Asked:
     """What the question says about the form of its answer.
 
-    `percent`: a percentage, in so many words; `points`: percentage points; `share`: a rate or a share of a whole.
+    `percent`: a percentage, in so many words; `points`: percentage points; `decimal`: a plain ratio; `share`: a rate or a share of a whole.
     `multiple`: a ratio or a number of times. `unit`: the unit that a bare number is in, None where the question does
     not say. `direction`: -1 where a decrease or a loss is asked for, 1 for an increase, 0 where the sign is open.
     `counted`: a number of things. `money`: an amount of money and no number of things.
@@ -94,6 +94,7 @@ class Asked:
 
     percent: bool
     points: bool
+    decimal: bool
     share: bool
     multiple: bool
     unit: Unit | None
@@ -110,17 +111,21 @@ class Asked:
 def asked(question: str) -> Asked:
     """Read a question; pure, cached because a group of rollouts shares one."""
     tail = _tail(question)
-    share = _SHARE.search(tail) is not None and _NO_SHARE.search(tail) is None
+    clause, rest = _asking(tail)
+    form = _GIVEN.sub(" ", f"{clause} {rest}")
+    share = _SHARE.search(clause) is not None and _NO_SHARE.search(clause) is None
+    counted = _HOW_MANY.search(clause) is not None
     return Asked(
-        percent=_PERCENT.search(tail) is not None,
-        points=_POINTS.search(tail) is not None,
+        percent=_PERCENT.search(form) is not None,
+        points=_POINTS.search(form) is not None,
+        decimal=_DECIMAL.search(form) is not None,
         share=share,
-        multiple=_MULTIPLE.search(tail) is not None,
-        unit=_unit(tail),
-        direction=_direction(tail),
-        counted=_HOW_MANY.search(tail) is not None,
-        money=_MONEY.search(tail) is not None and _HOW_MANY.search(tail) is None and _THINGS.search(tail) is None,
-        ratio=_RATIO.search(tail) is not None,
+        multiple=_MULTIPLE.search(clause) is not None,
+        unit=_unit(tail, form),
+        direction=_direction(clause),
+        counted=counted,
+        money=_MONEY.search(clause) is not None and not counted and _THINGS.search(clause) is None,
+        ratio=_RATIO.search(clause) is not None,
         year=_YEAR.search(tail) is not None,
         ordered=_ORDERED.search(tail) is not None,
         home=_home(question),
@@ -138,11 +143,48 @@ def _tail(question: str) -> str:
     return cut[first + 1 :]
 
 
+# Where a sentence ends, and what makes one a question. "(in U.S. dollars)" ends none.
+_STOP = re.compile(r"[?？。!！\n]+|(?<![A-Z])\. +(?=[A-Z])")
+_ASKS = re.compile(
+    r"\b(?:what|how|which|when|who|whom|whose|where|calculate|compute|find|determine|estimate|evaluate)\b"
+    r"|多少|几|幾|何|哪|（ *）|\( *\)|_{2,}|＿{2,}|いくら|求|计算|[?？]|ですか|教えて",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(r"[,;:] (?:then |and )?(?=(?:what|how|which|calculate|compute|find|determine)\b)", re.IGNORECASE)
+_CONDITION = re.compile(r",? \b(?:if|given|assuming|suppose|provided|using|based on|with a|at a)\b", re.IGNORECASE)
+_GIVEN = re.compile(
+    r"\d ?(?:%|percentage points?|per ?cent|basis points?|bps?\b|个百分点|个?基点|パーセント|ポイント)", re.IGNORECASE
+)
+_DECIMAL = re.compile(
+    r"\bunit: decimal|\b(?:as|in) (?:a )?decimals?\b|\bdecimal (?:form|number|value)|\bbetween 0 and 1\b|小数(?:表示|形式|作答)",
+    re.IGNORECASE,
+)
 _WIDTH = {ord("（"): "(", ord("）"): ")", ord("％"): "%", ord("："): ":", ord("？"): "?", 0x3000: " ", 0xA0: " "}
 
 
-def _unit(tail: str) -> Unit | None:
-    if _BASIS_POINTS.search(tail):
+def _asking(tail: str) -> tuple[str, str]:
+    """The clause that asks, and what follows its sentence: "Rates are 5%. What is X [if Y is 3%]? Answer in percent."
+
+    What is given says nothing about the answer's form, so a condition is no part of the clause. Where no sentence
+    asks, all of the text does.
+    """
+    start, last, end = 0, 0, 0
+    for stop in (*(match.end() for match in _STOP.finditer(tail)), len(tail)):
+        if _ASKS.search(tail, end, stop):
+            start, last = end, stop
+        end = stop
+    if not last:
+        return tail, ""
+    sentence = tail[start:last]
+    if openings := list(_OPENING.finditer(sentence)):
+        sentence = sentence[openings[-1].end() :]
+    if condition := _CONDITION.search(sentence, min(len(sentence), 12)):
+        sentence = sentence[: condition.start()]
+    return sentence, tail[last:]
+
+
+def _unit(tail: str, form: str) -> Unit | None:
+    if _BASIS_POINTS.search(form):
         return unit_after("bp", 0)[0]
     if match := _UNIT_LINE.search(tail):
         unit, _ = unit_after(tail, match.end())

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from reward_plugins.completion import Completion
+from reward_plugins.markup import ENVIRONMENT
 from reward_plugins.units import unit_after
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
@@ -19,9 +20,9 @@ MOST_ANSWERS = 8
 _LINE = re.compile(
     r"(?:\b(?:the |my |our )?(?:(?:final|correct|right|best) )?(?:answer|option|choice)\b(?: is| would be| should be|(?= ?[:：]))"
     r"|(?:最终|正确|最后|本题|标准)?(?:答案|(?<![A-H])选项|结果)(?:应该|应当|应)?(?:是|为|选|(?=[】\])]? ?[:：]|[】\]]))"
-    r"|(?:故|应|应当|应该|本题|综上|因此|所以|正确的?是?)[,，]?(?:本题|应|应该|正确答案)?选(?:择|项)?(?!项?[A-H]?(?:不|错)))"
-    r"(?: ?option\b| ?选项(?=[A-Z ]))?[】\])]?[ \t]*[:：]?[ \t]*|^#{4} +|^(?:#{1,6} +)?(?:the )?(?:final )?(?:answer|result)[ \t]*[:：]?[ \t]*$"
-    r"|^(?:#{1,6} +)?(?:最终)?(?:答案|结果)[ \t]*[:：]?[ \t]*$",
+    r"|(?:故|应|应当|应该|本题|综上(?:所述)?|因此|所以|正确的?是?)[,，]?(?:本题|应|应该|正确答案)?选(?:择|项)?(?!项?[A-H]?(?:不|错)))"
+    r"(?: ?option\b| ?选项(?=[A-Z ]))?[】\])]?[ \t]*[:：]?[ \t]*|^#{4} +(?!(?:the )?(?:final )?(?:answer|result)\b|(?:最终)?(?:答案|结果))|^(?:#{1,6} +)?(?:the )?(?:final )?(?:answer|result)[ \t]*[:：]?[ \t]*$"
+    r"|^(?:#{1,6} +)?(?:最终)?(?:答案|结果)[ \t]*[:：]?[ \t]*$|^(?:答|ans(?:wer)?)[ \t]*[:：][ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
 # The signed-off answer stands at the end; a line with a page of text behind it is a step on the way.
@@ -144,7 +145,7 @@ def _last_boxes(text: str) -> list[str]:
 
 def announced(text: str) -> list[str]:
     """What follows each "the answer is", "Final answer:", "答案：", "故选" in the last part of a text."""
-    text = text.replace("**", "").replace("__", "")
+    text = ENVIRONMENT.sub("", text).replace("**", "").replace("__", "")
     offset = max(0, len(text) - 6000)
     found: list[str] = []
     matches = list(_LINE.finditer(text, offset))[-MOST_ANSWERS * 2 :]

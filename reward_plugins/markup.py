@@ -30,6 +30,9 @@ _TAGS = re.compile(
     r"</?(?:b|i|u|em|strong|p|br|div|span|sub|sup|small|big|center|code|pre|li|ul|ol|h[1-6]|mark) ?/?>", re.I
 )
 
+# \begin{align*} prints nothing; its name is no word of the answer.
+ENVIRONMENT = re.compile(r"\\(?:begin|end) ?\{[a-z]{1,12}\*?\}(?:\{[lcr|]{1,8}\})?")
+
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 _SUPERSCRIPT_RUN = re.compile(f"[{_SUPERSCRIPTS}]{{1,6}}")
 _FROM_SUPERSCRIPT = str.maketrans(_SUPERSCRIPTS, "0123456789-")
@@ -114,7 +117,7 @@ def plain(text: str) -> str:
     if "{,}" in text:
         text = text.replace("{,}", ",")
     if "\\" in text:
-        text = _LATEX.sub(_latex, text).translate(_BRACES)
+        text = _LATEX.sub(_latex, ENVIRONMENT.sub(" ", text)).translate(_BRACES)
     text = text.replace("\x01", "$")
     if "*" in text or "_" in text or "`" in text or "#" in text or ">" in text:
         text = _EMPHASIS.sub("", text)

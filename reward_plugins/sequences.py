@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from reward_plugins.quantity import Quantity, scan, whole
-from reward_plugins.units import NONE
+from reward_plugins.units import NONE, Unit
 
 # A longer list is a table; comparing it item by item would no longer be cheap.
 _MOST = 64
@@ -25,6 +25,13 @@ _RESPECTIVELY = re.compile(r",? ?(?:respectively|分别(?:为|是)?|依次(?:为
 _RANGE_WORD = re.compile(r"[~至到]|\bto\b|(?<=[\d%元万亿.]) ?- ?(?=[\d$¥€£.])", re.IGNORECASE)
 _LEAD_IN = re.compile(r"\s*(?:between|from|约|大约|介于|从|在|about)?\s*", re.IGNORECASE)
 _TRAIL_OFF = re.compile(r"\s*(?:之间|per \w+|左右)?[.。]?\s*", re.IGNORECASE)
+# "不少于3亿元，不超过4亿元": the two ends as bounds.
+_AT_LEAST = re.compile(
+    r"(?:不少于|不低于|不小于|至少|最低|最少|≥|\b(?:at least|no less than|not less than|minimum of)) ?$", re.I
+)
+_AT_MOST = re.compile(
+    r"(?:不超过|不多于|不高于|不大于|至多|最高|最多|≤|(?:at|but) most|no more than|not more than|(?:up )?to)", re.I
+)
 _IN_SENTENCE = re.compile(r"(?:between|from|介于|从|range[sd]? (?:is |was )?(?:from )?)(?= ?[\d$¥€£])", re.IGNORECASE)
 
 
@@ -135,6 +142,10 @@ def gold_range(gold: str) -> tuple[Quantity, Quantity] | None:
 def _ends(text: str, found: list[Quantity] | None) -> tuple[Quantity, Quantity] | None:
     if found is None or len(found) < 2:
         return None
+    if len(found) == 2 and _AT_LEAST.search(text[: found[0].start]):
+        low, high = found
+        if _AT_MOST.fullmatch(text[low.end : high.start].strip(" ,，、且但并and")):
+            return low, high
     for low, high in pairwise(found):
         between = text[low.end : high.start].strip()
         joined = between in ("-", "~", "至", "到", "to", "", "and", "和", "与") and (between or text[high.start] == "-")
@@ -153,11 +164,16 @@ def compare_range(answer: str, gold: tuple[Quantity, Quantity]) -> tuple[str, st
         return "wrong", "it leaves the answer open"
     ours = [end.amount for end in _shared_unit(ends)]
     theirs = [end.amount for end in _shared_unit(gold)]
-    kinds = [(end.unit.kind, end.unit.label) for end in (_shared_unit(ends)[1], _shared_unit(gold)[1])]
+    kinds = [_family(end.unit) for end in (_shared_unit(ends)[1], _shared_unit(gold)[1])]
     if kinds[0] != kinds[1] and not (kinds[0][0] == "" and kinds[1][0] == "money"):
         return "wrong", "the range is in another unit"
     same = all(abs(one) == abs(other) for one, other in zip(ours, theirs, strict=True))
     return ("correct", "the same range") if same else ("wrong", "another range")
+
+
+def _family(unit: Unit) -> tuple[str, str]:
+    """What two units must share to be compared; %, bp and points are shares of a whole alike."""
+    return unit.kind, "" if unit.kind == "share" and unit.label != "x" else unit.label
 
 
 def _shared_unit(ends: tuple[Quantity, Quantity]) -> tuple[Quantity, Quantity]:

@@ -70,14 +70,14 @@ for _name in ("cents", "cent", "¢", "美分"):
 for _name, _size in (("角", "0.1"), ("分", "0.01")):
     _CURRENCIES[_name] = ("CNY", Decimal(_size))
 
-# Months and days have no common measure; a quarter is three months, a week seven days.
+# Months and days have no common measure; a quarter is three months, a week seven days, a day 24 hours.
 _TIMES: dict[str, tuple[str, Decimal]] = {}
 for _names, _label, _factor in (
     ("years|year|yrs|yr|年间|年間|年", "month", "12"),
     ("quarters|quarter|个季度|季度|四半期", "month", "3"),
     ("months|month|mos|个月|ヶ月|か月|カ月|ケ月|月", "month", "1"),
-    ("weeks|week|周|个星期|星期", "day", "7"),
-    ("days|day|calendar days|calendar day|天|日|个自然日|自然日", "day", "1"),
+    ("weeks|week|周|个星期|星期", "hour", "168"),
+    ("days|day|calendar days|calendar day|天|日|个自然日|自然日", "hour", "24"),
     ("business days|working days|trading days|个工作日|工作日|个交易日|交易日", "workday", "1"),
     ("hours|hour|小时|时间", "hour", "1"),
 ):
@@ -134,7 +134,7 @@ class Unit:
     """A unit as written.
 
     `kind`: "" (none), "share", "money", "time", "weight" or "count". `label`: within the kind, what must agree: a
-    currency code, "month"/"day"/"hour", "%"/"bp"/"x"... `factor`: to the base of the kind (the plain ratio, the
+    currency code, "month"/"hour"/"workday", "%"/"bp"/"x"... `factor`: to the base of the kind (the plain ratio, the
     currency's main unit, months, ...). `scale`: the factor of the scale word (million, 万), `scaled` whether there was
     one.
     """
