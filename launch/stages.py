@@ -13,7 +13,7 @@ from distill.stage import StageSettings
 from distill.teachers import Teacher
 from eval_adapters.run import plan, run_one
 from eval_adapters.settings import EvalSettings
-from launch import models, recipe, train
+from launch import models, recipe, train, train_grpo
 from launch.paths import home
 from launch.server import ServeSettings, serving
 from reward_plugins.errors import Refused
@@ -83,7 +83,7 @@ def run_grpo(
     dry_run: bool = False,
 ) -> Summary:
     """Reinforcement learning by TRL's GRPO trainer."""
-    return train.grpo(name, overrides or [], accelerate, processes, dry_run)
+    return train_grpo.run(name, overrides or [], accelerate, processes, dry_run)
 
 
 def run_merge(name: str, *, overrides: list[str] | None = None) -> Summary:

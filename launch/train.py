@@ -1,8 +1,7 @@
-"""SFT by LLaMA-Factory, GRPO by TRL, and the merge of adapters: one recipe, one engine, one run folder each."""
+"""SFT by LLaMA-Factory and the merge of adapters: one recipe, one engine, one run folder each."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 import yaml
 
 from launch import check, engine, models, recipe, stacks
-from launch.paths import KIT, home
-from launch.record import EngineRun, machine, weights
-from launch.server import has_gpu
+from launch.paths import home
+from launch.record import EngineRun, weights
 from reward_plugins.errors import Refused
 
 
@@ -31,64 +29,22 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
     if run.is_done():
         return {"done": "already", "out": str(out)}
     check.templates_agree(check.Trained(model, str(asked["template"]), sets))
-    _need_space(out)
+    need_space(out)
     run.begin()
     given = {**asked, "model_name_or_path": model, "dataset_dir": str(registry.parent), "output_dir": str(out)}
     # The folder is this run's and holds its log already; LLaMA-Factory would refuse it.
     given["overwrite_output_dir"] = True
     if latest := _latest_checkpoint(out):
         given.setdefault("resume_from_checkpoint", str(latest))
-    resolved = _write_recipe(out, given)
-    env = _engine_env(model)
+    resolved = write_recipe(out, given)
+    env = engine_env(model)
     started = time.time()
     seconds = engine.run(
-        [stacks.program("sft", "llamafactory-cli"), "train", resolved], name="LLaMA-Factory", log=_log(out), env=env
+        [stacks.program("sft", "llamafactory-cli"), "train", resolved], name="LLaMA-Factory", log=log_of(out), env=env
     )
     if Path(model).is_dir():
         models.keep_tokenizer(Path(model), out)
-    run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): _rows(path) for path in sets})
-    return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
-
-
-def grpo(
-    name: str, overrides: list[str], accelerate: str | None, processes: int | None, dry_run: bool
-) -> dict[str, Any]:
-    """Run an OpenR1 recipe by `accelerate launch launch/grpo.py`.
-
-    `accelerate` is a configuration file (by default ZeRO-3, on the GPUs that are here or on the CPU); `processes` how
-    many ranks there are (by default one per GPU, two on a CPU).
-    """
-    asked = recipe.load(name, overrides)
-    translated = check.grpo_keys(asked, name)
-    model = models.resolve(translated.trl.get("model_name_or_path", ""), home())
-    sets = check.grpo_data(translated)
-    ranks = processes or (_gpus() if has_gpu() else 2)
-    shape = recipe.find(accelerate or f"recipes/accelerate/{'zero3' if has_gpu() else 'cpu_zero3'}.yaml")
-    check.grpo_batch(translated, ranks)
-    out = home() / translated.trl["output_dir"]
-    identity = {**asked, "_accelerate": recipe.load(shape), "_processes": ranks}
-    run = EngineRun(recipe=identity, reads=[*sets, *weights(model)], out=out, stack="rl")
-    if run.is_done() and not dry_run:
-        return {"done": "already", "out": str(out)}
-    if not dry_run:
-        _need_space(out)
-        run.begin()
-    resolved = _write_recipe(out, {**asked, "model_name_or_path": model, "output_dir": str(out)})
-    words: list[str | Path] = [
-        stacks.program("rl", "accelerate"),
-        "launch",
-        "--config_file",
-        shape,
-        "--num_processes",
-        str(ranks),
-    ]
-    words += [KIT / "launch" / "grpo.py", "--config", resolved, *(["--dry-run"] if dry_run else [])]
-    started = time.time()
-    # One thread a rank on a shared CPU: more of them wait for each other.
-    threads = {} if has_gpu() else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))}
-    seconds = engine.run(words, name="GRPO", log=_log(out), env=_engine_env(model) | threads)
-    if not dry_run:
-        run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): _rows(path) for path in sets})
+    run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): row_count(path) for path in sets})
     return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
 
 
@@ -106,25 +62,26 @@ def merge(name: str, overrides: list[str]) -> dict[str, Any]:
     run = EngineRun(recipe=asked, reads=[*weights(model), *weights(adapter)], out=out, stack="sft")
     if run.is_done():
         return {"done": "already", "out": str(out)}
-    _need_space(out)
+    need_space(out)
     run.begin()
     given = {**asked, "model_name_or_path": model, "adapter_name_or_path": adapter, "export_dir": str(out)}
-    resolved = _write_recipe(out, given)
+    resolved = write_recipe(out, given)
     started = time.time()
     program = stacks.program("sft", "llamafactory-cli")
-    seconds = engine.run([program, "export", resolved], name="LLaMA-Factory", log=_log(out), env=_engine_env(model))
+    seconds = engine.run([program, "export", resolved], name="LLaMA-Factory", log=log_of(out), env=engine_env(model))
     if Path(model).is_dir():
         models.keep_tokenizer(Path(model), out)
     run.finish(started, engine_seconds=round(seconds, 1))
     return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
 
 
-def _engine_env(model: str) -> dict[str, str]:
-    """A local model needs no hub, and must not wait for one."""
+def engine_env(model: str) -> dict[str, str]:
+    """The environment that a trainer gets: a local model needs no hub, and must not wait for one."""
     return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "warning"} if Path(model).is_dir() else {}
 
 
-def _need_space(out: Path) -> None:
+def need_space(out: Path) -> None:
+    """Refuse a run whose folder has no room for its result."""
     free = shutil.disk_usage(next(path for path in (out, *out.parents) if path.exists())).free
     if free < _LEAST_FREE:
         raise Refused(
@@ -132,7 +89,8 @@ def _need_space(out: Path) -> None:
         )
 
 
-def _write_recipe(out: Path, given: dict[str, Any]) -> Path:
+def write_recipe(out: Path, given: dict[str, Any]) -> Path:
+    """Write the recipe as the engine gets it into the run's folder."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "recipe.yaml"
     path.write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -143,7 +101,8 @@ _LEAST_FREE = 2 * 2**30
 """The smallest model's weights and optimiser state, twice over."""
 
 
-def _log(out: Path) -> Path:
+def log_of(out: Path) -> Path:
+    """Where an engine's output goes."""
     return out / "engine.log"
 
 
@@ -153,10 +112,7 @@ def _latest_checkpoint(out: Path) -> Path | None:
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def _gpus() -> int:
-    return len(machine().get("gpus", [])) or 1
-
-
-def _rows(path: Path) -> int:
+def row_count(path: Path) -> int:
+    """Lines of a file that are not empty."""
     with path.open("rb") as lines:
         return sum(1 for line in lines if line.strip())
