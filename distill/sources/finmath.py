@@ -18,4 +18,6 @@ def read(
     kinds: tuple[str, ...] | None = None,
 ) -> Iterator[Question]:
     """`count` problems; the same arguments give the same problems."""
-    yield from generate(count, seed=seed, languages=languages, levels=levels, kinds=kinds, split=split)
+    for question in generate(count, seed=seed, languages=languages, levels=levels, kinds=kinds, split=split):
+        judged = question.answer_type in ("boolean", "choice")
+        yield question.model_copy(update={"meta": question.meta | {"type": "reasoning" if judged else "calculation"}})

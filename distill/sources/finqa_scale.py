@@ -16,7 +16,7 @@ _STATED = re.compile(r"\bin (?:\w+ ){0,2}?(thousand|million|billion)s\b|\( ?\$? 
 _PLURAL = re.compile(r"(?P<before>[^.;]{0,40})\b(?P<scale>thousand|million|billion)s\b(?P<after>[^.;]{0,20})")
 # What is counted in other units than money, or is no amount; a scale beside it is not that of the figures.
 _OTHER = re.compile(
-    r"%|\b(?:per|percent|percentage|shares?|units?|rates?|ratios?|years?|months?|days|number|how many|employees|prices?|yield|"
+    r"%|\b(?:per|percent|percentage|shares?|units?|rates?|spreads?|margins?|ratios?|years?|months?|days|number|how many|employees|prices?|yield|"
     r"volatility|life|terms?|stores|barrels?|boe|mmboe|bcf|tons?|tonnes|gallons|square|feet|acres|multiple|basis points|"
     r"customers|subscribers|members|aircraft|mwh|gwh|megawatts?|options?|awards|volume|index|hours|contracts|properties|"
     r"locations|rooms|facilities|factor|times)\b"

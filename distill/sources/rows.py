@@ -210,8 +210,8 @@ _LATIN = re.compile("[A-Za-z]")
 
 
 def language_of(text: str) -> Literal["zh", "en"]:
-    """Chinese where its characters outweigh the Latin letters; five letters, a short word, weigh as one character."""
-    return "zh" if 5 * len(_HAN.findall(text)) > len(_LATIN.findall(text)) else "en"
+    """Chinese where its characters outweigh the Latin letters, three of which weigh as one character."""
+    return "zh" if 3 * len(_HAN.findall(text)) > len(_LATIN.findall(text)) else "en"
 
 
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
@@ -230,13 +230,16 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(plain.encode(), digest_size=8).hexdigest()
 
 
+_MARKED = re.compile(r"</?think>|<answer>|\\boxed")
+
+
 def answered(output: str) -> tuple[str, str]:
     """(gold, solution) of a worked answer: what is in the answer block or the box, and the reasoning before it.
 
     An output without a think block is a gold as it stands, and has no solution. Raises `BadRow` where a think block
     holds everything, or where several answers are marked.
     """
-    if "</think>" not in output and "<answer>" not in output and "\\boxed" not in output:
+    if not _MARKED.search(output):
         return output.strip(), ""
     completion = parse(output)
     if completion.cut_off:
