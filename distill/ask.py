@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
@@ -111,7 +112,8 @@ def run(settings: Settings, serve: Serve | None = None) -> dict[str, Any]:
             with contextlib.ExitStack() as servers:
                 asked = [plan for plan in survey.plans if plan.teacher.kind == "endpoint" and plan.left]
                 lines = {plan.teacher.name: _line(plan.teacher, serve, servers) for plan in asked}
-                asyncio.run(_ask_all(settings, asked, lines, journal, book, bars))
+                with _rare_collections():
+                    asyncio.run(_ask_all(settings, asked, lines, journal, book, bars))
         finally:
             _show(survey.plans, book, bars)
         if book.reached:
@@ -138,6 +140,23 @@ def surveyed(settings: Settings, journal: Journal, out: Collection[str]) -> Surv
     """All questions held against the journal; `out` are the requests that wait in batch files."""
     plans = [Plan(teacher, journal, settings.keep_changed, out) for teacher in settings.teachers]
     return Survey(settings.questions, plans, settings.skip_bad)
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Keep Python's cycle collector from walking the plan over and over: it took a fifth of the processor's time.
+
+    What is there before the first request stays to the end. What requests leave behind is mostly freed by reference
+    counts, so that the collector may come seventy times less often.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _line(teacher: Teacher, serve: Serve | None, servers: contextlib.ExitStack) -> Teacher:
@@ -265,6 +284,7 @@ async def _tick(asking: list[Asking], journal: Journal, book: Ledger, bars: Prog
         try:
             await asyncio.sleep(_TICK_S)
             await asyncio.to_thread(journal.sync)
+            book.flush()
             await asyncio.to_thread(book.sync)
         except asyncio.CancelledError:
             ended = True

@@ -118,6 +118,9 @@ class Journal:
     def __contains__(self, request_id: str) -> bool:
         return hash(request_id) in self._finished
 
+    def __len__(self) -> int:
+        return len(self._finished)
+
     def is_error(self, request_id: str) -> bool:
         """Whether a request has ended without an answer."""
         return hash(request_id) in self._errors

@@ -3,7 +3,8 @@
 It is a file of its own, `<journal>.ledger`, because a journal holds answers and money is spent on more than those:
 retries, answers that broke off, and requests that were on their way when the run was killed. A line is written before
 a request that may cost money is sent, with the most that it may cost, and another one after it has ended. So the sum
-survives `kill -9`: what has no end counts at its most.
+survives `kill -9`: what has no end counts at its most. The end of a request is written with the start of the next one
+(or within a second), since it only ever makes the sum less.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 from collections import Counter, defaultdict
@@ -18,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic_core import to_json
 
 from distill.records import Trace, Usage, full_disk_refused, written_whole
 from distill.teachers import Teacher
@@ -133,6 +137,7 @@ class Ledger:
             self._room.append(turn)
             await turn
         self._write({"sent": key, "teacher": teacher.name, "currency": currency, "cost": most})
+        self.flush()
         return key
 
     def ended(
@@ -167,6 +172,7 @@ class Ledger:
         if cost > before and not self._fits(currency, cost - before):
             return False
         self._write({"sent": key, "teacher": teacher.name, "currency": currency, "cost": cost})
+        self.flush()
         return True
 
     def release(self, key: str) -> None:
@@ -205,7 +211,8 @@ class Ledger:
             os.fsync(self._fd)
 
     def close(self) -> None:
-        """Sync and close."""
+        """Write what is left, sync and close."""
+        self.flush()
         self.sync()
         os.close(self._fd)
 
@@ -220,22 +227,27 @@ class Ledger:
         return cap is None or self.spent(currency) + self._promised[currency] + cost <= cap
 
     def _write(self, event: dict[str, Any]) -> None:
-        line = json.dumps(event, separators=(",", ":")).encode() + b"\n"
-        with full_disk_refused(self.path):
-            try:
-                written = os.write(self._fd, line)
-            except OSError:
-                os.ftruncate(self._fd, self._end)
-                raise
-        if written < len(line):
-            os.ftruncate(self._fd, self._end)
-            raise Refused(f"{self.path}: the disk is full; free some space and run the same command again")
-        self._end += len(line)
         self._apply(event)
+        self._unwritten += to_json(event) + b"\n"
         self._lines += 1
         if self._lines >= _FOLD_AFTER:
             os.close(self._fd)
             self._fold()
+
+    def flush(self) -> None:
+        """Hand to the kernel what has happened; after a failed write nothing of it is left in the file."""
+        line, self._unwritten = self._unwritten, b""
+        if not line:
+            return
+        with full_disk_refused(self.path):
+            try:
+                written = os.write(self._fd, line)
+                if written < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                os.ftruncate(self._fd, self._end)
+                raise
+        self._end += len(line)
 
     def _apply(self, event: dict[str, Any]) -> None:
         """The one place in which a line changes the accounts, live and on reading."""
@@ -284,6 +296,7 @@ class Ledger:
             out.write(json.dumps({"accounts": accounts, "held": self.held}, separators=(",", ":")) + "\n")
             out.flush()
             os.fsync(out.fileno())
+        self._unwritten = b""
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._end = os.lseek(self._fd, 0, os.SEEK_END)
         self._lines = 0

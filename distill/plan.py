@@ -210,7 +210,8 @@ class Survey:
         self.bad: Counter[str] = Counter()
         self.count = 0
         self._finished: list[Look] | None = None
-        for offset, question in located(questions, skip_bad, self.bad, self._glance):
+        resumed = any(len(plan.journal) for plan in plans)
+        for offset, question in located(questions, skip_bad, self.bad, self._glance if resumed else None):
             self.count += 1
             looks = self._finished or [plan.look(question, self.count) for plan in plans]
             self._finished = None

@@ -36,16 +36,11 @@ class Prices(BaseModel):
     batch: float = Field(default=0.5, gt=0, le=1)
     completion_limit: int | None = Field(default=None, ge=1)
 
-    def cost(self, usage: Usage, batch: bool = False) -> float:
-        """What these tokens cost; a count that is None costs nothing here (see `Teacher.bill`)."""
-        prompt = usage.prompt_tokens or 0
-        cached = min(usage.cached_tokens or 0, prompt)
-        tokens_by_price = (
-            (prompt - cached, self.prompt),
-            (cached, self.prompt if self.cached is None else self.cached),
-            (usage.completion_tokens or 0, self.completion),
-        )
-        return sum(tokens * price for tokens, price in tokens_by_price) / _MILLION * (self.batch if batch else 1.0)
+    def cost(self, prompt: int, cached: int, completion: int) -> float:
+        """What so many tokens cost; the cached ones are part of the prompt's."""
+        cached_price = self.prompt if self.cached is None else self.cached
+        uncached = prompt - min(cached, prompt)
+        return (uncached * self.prompt + (prompt - uncached) * cached_price + completion * self.completion) / _MILLION
 
 
 class Prefill(BaseModel):
@@ -205,5 +200,7 @@ class Teacher(BaseModel):
         """What a request cost, in the currency of `prices`; a count that the endpoint did not tell is the worst one."""
         if self.prices is None:
             return 0.0
-        known = usage.model_dump(exclude_none=True)
-        return self.prices.cost(Usage(**(worst.model_dump() | known)), batch)
+        prompt = worst.prompt_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+        completion = worst.completion_tokens if usage.completion_tokens is None else usage.completion_tokens
+        cost = self.prices.cost(prompt or 0, usage.cached_tokens or 0, completion or 0)
+        return cost * self.prices.batch if batch else cost
