@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from rich.progress import Progress
 
 from distill import ledger, manifest
 from distill.ask import Serve
+from distill.cost_cap import check_cap
 from distill.endpoint import Endpoint
+from distill.interrupt import gentle_interrupt
 from distill.journal import entries
 from distill.judging import Asker, Replies, ScreenJudge
 from distill.ledger import CapReached, Ledger
@@ -55,6 +57,11 @@ class Settings(StageSettings):
     cost_cap: dict[str, float] = Field(default_factory=dict)
     workers: int | None = Field(default=None, ge=1)
     skip_bad: bool = False
+
+    @model_validator(mode="after")
+    def _cap_can_be_kept(self) -> Settings:
+        check_cap(self.cost_cap, [self.judge] if self.judge else [])
+        return self
 
     def inputs(self) -> list[Path]:
         prompts = [self.judge.system_prompt] if self.judge and self.judge.system_prompt else []
@@ -207,16 +214,20 @@ class Bench:
                 lambda done: bars.update(bar, completed=done, note=f"{asker.tally.asked:,} replies"),
             )
             ticker = asyncio.create_task(self._tick())
-            try:
-                await self._hearing.run()
-            finally:
-                ticker.cancel()
+            with gentle_interrupt(self._stop, bars) as interrupted:
+                try:
+                    await self._hearing.run()
+                finally:
+                    ticker.cancel()
+                    if interrupted:
+                        raise KeyboardInterrupt
         self._trouble = asker.trouble
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
             await asyncio.to_thread(self._replies.sync)
+            self._book.flush()
             await asyncio.to_thread(self._book.sync)
 
     def refuse_if_incomplete(self) -> None:

@@ -17,7 +17,7 @@ from distill.screen_funnel import Group
 from distill.screen_rules import Place, Screened, rows_at
 
 Progressed = Callable[[int], None]
-"""Told how many traces the judge has been asked about."""
+"""Told how many traces the judge is done with."""
 
 
 class Docket:
@@ -121,7 +121,7 @@ class Hearing:
         self._docket = docket
         self._asker = asker
         self._settled = settled
-        self._unscored = 0
+        self._unscored = self._done = 0
         self._checked: list[tuple[bool, bool]] = []
         self._unchecked = 0
         self._sample = Sample[Said](asker.judge.repeat_rows)
@@ -192,7 +192,8 @@ class Hearing:
             self._offer("reasoning", row, verdict.judge.dimensions)
         elif verdict.why.startswith("judge: ") and verdict.judge.answer != "wrong":
             self._unscored += 1
-        self._settled(number + 1)
+        self._done += 1
+        self._settled(self._done)
 
     async def _repeat(self, said: Said) -> None:
         """Ask once more, and see whether the judge says the same."""

@@ -6,23 +6,26 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+Manner = str | Callable[[int, dict[str, str]], str]
 
 
 class JudgeServer(ThreadingHTTPServer):
     """Answers as its `manner` says, and keeps the requests that it got.
 
     An answer is right if its first word is in the reference. Reasoning gets 5 in every dimension, 2 in logic where it
-    says "out of thin air". `replied` counts, by what was shown, the replies that were sent in full.
+    says "out of thin air". A manner may also be a function of the request's number (from 1) and of what was shown.
+    `replied` counts, by what was shown, the replies that were sent in full.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, manner: str, delay_s: float = 0.0) -> None:
+    def __init__(self, manner: Manner, delay_s: float = 0.0) -> None:
         self.manner = manner
         self.delay_s = delay_s
         self.requests: list[dict[str, Any]] = []
@@ -33,6 +36,9 @@ class JudgeServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is gone is no news here."""
 
 
 _USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
@@ -58,7 +64,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append(body)
         self.server.keys.append(self.headers.get("Authorization"))
+        text = body["messages"][1]["content"]
+        shown = json.loads(text)
         manner = self.server.manner
+        if not isinstance(manner, str):
+            manner = manner(len(self.server.requests), shown)
         if manner == "hangs":
             time.sleep(20)
             return
@@ -66,8 +76,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(int(manner[5:]))
             return
         time.sleep(self.server.delay_s)
-        text = body["messages"][1]["content"]
-        shown = json.loads(text)
         verdict = _scores(shown) if "reasoning" in shown else _comparison(shown)
         contents = {
             "answers": verdict,
@@ -99,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def judging(manner: str, delay_s: float = 0.0) -> Iterator[JudgeServer]:
+def judging(manner: Manner, delay_s: float = 0.0) -> Iterator[JudgeServer]:
     """A judge of that manner while the block runs."""
     server = JudgeServer(manner, delay_s)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
