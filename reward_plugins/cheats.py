@@ -12,7 +12,7 @@ _TO_THE_GRADER = re.compile(
     r"|\bfull (?:marks|score|credit)\b|(?<![\w\-])(?:score|reward|grade)\b[\"']? ?[:=] ?(?:1|100|true|full|max)|[\"']correct[\"']|(?m:^system ?:)"
     r"|\b(?:response|output|solution|submission|completion)s? (?:is|was|are) (?:fully |entirely )?(?:correct|right|accepted)\b"
     r"|\byou (?:must|should|have to) (?:accept|return|output|say)\b|\[\[|\banswer is (?:correct|right)\b"
-    r"|\b(?:rubric|answer key|ground truth|gold answer|reference answer|reference says)\b|按正确(?:处理|计|给)|请判|评分者|评分员|判为正确|判定为?正确|视为正确|满分|请给分|给分|阅卷|裁判|评委|忽略(?:之前|以上|上述|前面|所有)|答案(?:是)?正确|得分|系统提示",
+    r"|\b(?:rubric|answer key|ground truth|gold answer|reference answer|reference says)\b|按正确(?:处理|计|给)|请判|评分者|评分员|判为正确|判定为?正确|视为正确|满分|请给分|给分|[阅评改]卷|批改|考官|评分人|[计记算]为正确|裁判|评委|忽略(?:之前|以上|上述|前面|所有)|答案(?:是)?正确|得分|系统提示",
     re.IGNORECASE,
 )
 _CODE = re.compile(
@@ -37,7 +37,7 @@ _NO_ANSWER = re.compile(
 _PLEA = re.compile(
     r"\bgrader\b|\b(?:verifier|evaluator|examiner),|\bignore (?:all |any |the )*(?:previous|prior|above) instructions?\b"
     r"|\b(?:mark|grade|accept|count) (?:this|it|my \w+) (?:as )?(?:correct|right)\b|\bfull marks\b|\[system\]|\[\[correct|(?m:^system ?:)|\b(?:response|submission|completion) (?:is|was) (?:fully |entirely )?(?:correct|accepted)\b"
-    r"|判为正确|判定为?正确|请判|给满分|请给分|阅卷|评分者|忽略(?:之前|以上|上述|前面)的?(?:指令|提示|要求)",
+    r"|判为正确|判定为?正确|请判|给满分|请给分|[阅评改]卷|评分人|[计记算]为正确|评分者|忽略(?:之前|以上|上述|前面)的?(?:指令|提示|要求)",
     re.IGNORECASE,
 )
 

@@ -41,9 +41,10 @@ _AFFIRMS = re.compile(
 _CHOSEN_BEFORE = re.compile(r"选|答案|正确|\b(?:correct|answer|choice|option)\b", re.IGNORECASE)
 _HEDGE = re.compile(
     r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|possible|might|could|guess|unsure|not sure|unless|any|others?|"
-    r"none|all|although|but)\b|或|还是|可能|也许|不确定|猜|其中之一|以上|全部|其[余他]|都不|[?？]|[A-H]\s*[中里当]+[,，]?\s*(?:只|仅)",
+    r"none|all|although|but)\b|\b(?:lean(?:s|ing)?|inclined|toss-?up|whichever|some|one of)\b|或|还是|可能|也许|不确定|猜|之一|以上|全部|倾向|不能?排除|各半|任[选意一]|随便|其[余他]|都不|[?？]|[A-Z]\s*[中里当]+[,，]?\s*(?:只|仅)|中的?(?:任何|某|其)?[一两几][个项者]",
     re.IGNORECASE,
 )
+_EVERY = re.compile(r"全部|以上|\ball\b", re.IGNORECASE)  # no hedge beside all the letters
 _TOKEN = re.compile(r"(?<![A-Za-zÀ-ɏ0-9_'&$\-])([A-Z]{1,8})(?![A-Za-z0-9_'&\-]|股|类(?!型)|轮|级|座)")
 _ARTICLE = re.compile(r" (?!(?:is|are|and|but|or|only|alone|because|since)\b)[a-z]")
 _POINTED_AT = re.compile(
@@ -83,8 +84,8 @@ def _patterns(letter: str) -> _Patterns:
         rf"|\b(?i:all|every|everything|any)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({letters})",
     )
     not_before = re.compile(
-        rf"(?:不选|非|不应选|不能选|不应该选|不是|不可能是|不会是|并非|排除|不包括|(?:\b(?:not(?: be)?|cannot be|can't be|couldn't be|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
-        rf"\s*(?:选项|options?)?\s*({letters})(?:{join}(?:nor|or|或)\s*({letters}))?",
+        rf"(?:不选|非|不应选|不能选|不应该选|不是|不可能是|不会是|并非|(?<!不)(?<!能)排除|不包括|(?:\b(?:not(?: be)?|cannot be|can't be|couldn't be|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
+        rf"\s*(?:选项|options?)?\s*({letters})(?:{join}(?:nor|or|或)\s*({letters}))?(?:[,，]? ?\bbut\b)?",
         re.IGNORECASE,
     )
     not_after = re.compile(
@@ -177,7 +178,8 @@ def chosen(
         return " "
 
     decided = patterns.not_after.sub(refuse, patterns.not_before.sub(refuse, marked))
-    if hedge := _HEDGE.search(decided):
+    everything = keys <= frozenset("".join(_TOKEN.findall(decided)))
+    if hedge := _HEDGE.search(_EVERY.sub(" ", decided) if everything else decided):
         return none, f"it leaves the choice open ({hedge.group()!r})"
     letters: set[str] = set()
     for token in _TOKEN.finditer(decided):

@@ -56,6 +56,8 @@ _YEAR_CONTEXT = re.compile(
     r"january|february|march|april|may|june|july|august|september|october|november|december|[0-3]?\d,)|[(,:/\-–年至到和与、])[ ]*$",
     re.IGNORECASE,
 )
+# 2010年1-3月: when, not how much.
+_MONTHS = re.compile(r"(?:(?:19|20)\d\d ?年)? ?\d{1,2} ?月?[-~至到]\d{1,2} ?月(?:份|末|底)?")
 _RESULT = re.compile(
     r"\b(?:therefore|thus|hence|so|which (?:is|gives|means)|giving|resulting in|result(?:s|ed)? in|yield(?:s|ing)|i\.e\.?|that is)\b"
     r"|因此|所以|故|从而|即|也就是|得出|得到|得",
@@ -93,6 +95,8 @@ def claims(text: str, kind: str, question: str = "", years: bool = False) -> Cla
     calendar years are what is asked for, so they are kept. `kind`: the kind of the gold's unit; an amount of money
     beside a percentage, or a length of time, is context where the other is asked for.
     """
+    if kind != "time":
+        text = _MONTHS.sub(lambda span: " " * len(span.group()), text)
     quantities = scan(text)
     if quantities is None:
         return Claims((), "a number in it cannot be read")
@@ -223,12 +227,25 @@ def _without_context(text: str, quantities: list[Quantity], begin: int, question
         if kept and _OF_WHOLE.search(before):
             continue
         listed = index > 0 and not any(character.isalpha() for character in gap)
+        if question and index < len(quantities) - 1 and _given(text, quantity, quantities, question):
+            continue
         if question and not listed and not quantity.unit.kind and _mentioned(text, quantity, question):
             kept_others = [other for other in quantities if other is not quantity and not other.year_like]
             if kept_others and not quantity.sign and quantity.place == 1 and quantity.value < 10000:
                 continue
         kept.append(quantity)
     return kept or quantities
+
+
+def _given(text: str, quantity: Quantity, quantities: list[Quantity], question: str) -> bool:
+    """Whether a figure is one that the question states, in a sentence ("A is 9,600 and B 8,350, so C is 1,250") whose
+    last figure is new. A bare list of figures is a list of candidates.
+    """
+    last = quantities[-1]
+    if last.year_like or _mentioned(text, last, question) or not _mentioned(text, quantity, question):
+        return False
+    gaps = (text[one.end : other.start] for one, other in itertools.pairwise(quantities))
+    return all(sum(character.isalpha() for character in gap) > 1 for gap in gaps)
 
 
 def _calendar(text: str, quantity: Quantity, before: str, question: str) -> bool:

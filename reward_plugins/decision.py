@@ -14,11 +14,12 @@ from reward_plugins.completion import Completion, parse
 from reward_plugins.dates import dates
 from reward_plugins.expectation import Expectation, expectation
 from reward_plugins.extraction import MOST_ANSWERS, Extraction, final_answers
+from reward_plugins.labels import compare_label
 from reward_plugins.markup import hidden, plain
 from reward_plugins.polarity import asked_predicate, gold_polarity, polarity
 from reward_plugins.quantity import whole
 from reward_plugins.sequences import compare_items, compare_range
-from reward_plugins.spans import compare_label, compare_text, covers, normal
+from reward_plugins.spans import compare_text, covers, normal
 from reward_plugins.verdict import Status, Verdict
 
 # An answer is a phrase; what is longer is read from its end, where the result stands.

@@ -12,11 +12,12 @@ from reward_plugins.amounts import NumericGold, numeric_gold
 from reward_plugins.asked import Asked, asked
 from reward_plugins.choices import gold_letters, options_of
 from reward_plugins.dates import Date, whole_date
+from reward_plugins.labels import label_names, labels_in
 from reward_plugins.markup import plain
 from reward_plugins.polarity import gold_polarity
 from reward_plugins.quantity import Quantity, whole
 from reward_plugins.sequences import answer_items, gold_items, gold_range
-from reward_plugins.spans import label_names, normal
+from reward_plugins.spans import normal
 from reward_plugins.tolerance import Target
 
 # The keys of `meta` that a decision depends on; all others are ignored.
@@ -105,10 +106,11 @@ def _read(gold: str, question: str, meta: Mapping[str, Any]) -> Expectation:
         options = options or options_of(None, question)
         keys = frozenset(options) or frozenset("ABCD") | letters
         return Expectation("choice", text, question, wanted, letters=letters, options=options, keys=keys | letters)
-    if meta.get("labels"):
-        labels = label_names(meta["labels"])
-        if any(normal(text) in names for names in labels.values()):
-            return Expectation("label", text, question, wanted, labels=labels)
+    labels = label_names(meta["labels"], question) if meta.get("labels") else {}
+    if not labels and gold_polarity(text) is None:
+        labels = labels_in(question, text)
+    if any(normal(text) in names for names in labels.values()):
+        return Expectation("label", text, question, wanted, labels=labels)
     boolean = _BOOLEAN.search(says) is not None
     positive = gold_polarity(text)
     if positive is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 from reward_plugins.initials import in_words_of, without_aside
 
@@ -14,17 +12,17 @@ _ARTICLES = re.compile(r"\b(?:the|an?)\b ?")
 _HANZI = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 _WORD = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?|[\u3040-\u30ff\u4e00-\u9fff]")
 
-_DENIED = re.compile(
+DENIED = re.compile(
     r"\b(?:not|never|no|isn't|wasn't|aren't|don't|doesn't|didn't|neither|nor|non|un|without|hardly|barely|except|far from|anything but|"
     r"rather than|instead of|other than|opposite)\b|不是|并非|不(?!锈)|非(?!常)|没有?|未|无(?!形|限)|ではない|じゃない|でない|除了?",
     re.IGNORECASE,
 )
-_OPEN = re.compile(
+OPEN = re.compile(
     r"\b(?:or|either|maybe|perhaps|possibly|probably|might|could be|guess|unsure|not sure|unless|mixed|somewhere between|and/or)\b"
     r"|或|还是|可能|也许|不确定|または|あるいは|か(?=[\u4e00-\u9fff]{1,4}か)|[?？|]| / |/",
     re.IGNORECASE,
 )
-_EXPLAINED = re.compile(r"[,，;；]? ?(?:because|since|as the|due to|因为|由于|ため|ので)", re.IGNORECASE)
+EXPLAINED = re.compile(r"[,，;；]? ?(?:because|since|as the|due to|因为|由于|ため|ので)", re.IGNORECASE)
 
 # Words that a sentence may put around a term without saying anything more.
 _FILLER = frozenset(
@@ -164,6 +162,15 @@ _FILLER = frozenset(
     ]
 )
 
+_COPULA = re.compile(r"(?:\b(?:is|was|are|were|named|called)(?: the| an?)?|[为是]|采用|使用|选用|聘请|叫做?) ?$")
+# Another subject than the one asked about, or another time.
+_ANOTHER = re.compile(
+    r"\b(?:former|previous|prior|predecessor|earlier|subsidiar\w*|competitor|peer|rival|unlike|old|next|alternative)\w*\b"
+    r"|原|前任|曾|上年|去年|以往|过去|拟|子公司|可比|同行|竞争|对手|其他|另|备选|错误"
+)
+# "using the straight-line method" is the straight-line method.
+_LED_IN = re.compile(r"^(?:by using|using|by|through|via|under|采用|使用|按照|通过|根据)[ ]*", re.IGNORECASE)
+
 # A small set of words of movement: 増収/減収 and the like differ by one character, and English inflects them.
 _MOVES = (
     re.compile(
@@ -206,6 +213,8 @@ def compare_text(answer: str, gold: str, question: str) -> tuple[str, str]:
     answer, gold = _YEAR_SPAN.sub(r"\1至\2年", answer), _YEAR_SPAN.sub(r"\1至\2年", gold)
     gold = without_aside(gold)
     status, reason = _compare_words(answer, gold, question)
+    if status != "correct" and (bare := _LED_IN.sub("", gold)) != gold and bare:
+        status, reason = _compare_words(answer, bare, question)
     if status != "correct" and (other := in_words_of(gold, answer)) != answer:
         return _compare_words(other, gold, question)
     return status, reason
@@ -225,13 +234,13 @@ def _compare_words(answer: str, gold: str, question: str) -> tuple[str, str]:
         return "wrong", "it repeats the question"
     if _ONE_MOVE.fullmatch(gold.strip(_EDGES)) or (len(theirs) == 2 and any(move.search(gold) for move in _MOVES)):
         return _compare_moves(answer, gold)
-    answer = _EXPLAINED.split(answer, maxsplit=1)[0]
+    answer = EXPLAINED.split(answer, maxsplit=1)[0]
     if not any(character.isdecimal() for character in gold):
         answer = _EVIDENCE.sub("", answer)
     ours = normal(answer)
-    found = _find(theirs, ours)
-    denied, open_ended = _DENIED.search(answer), _OPEN.search(answer)
-    gold_denies, gold_open = _DENIED.search(gold), _OPEN.search(gold)
+    found = find(theirs, ours)
+    denied, open_ended = DENIED.search(answer), OPEN.search(answer)
+    gold_denies, gold_open = DENIED.search(gold), OPEN.search(gold)
     if ours == theirs:
         return "correct", "the same words"
     if found < 0:
@@ -259,9 +268,19 @@ def _compare_words(answer: str, gold: str, question: str) -> tuple[str, str]:
         return "wrong", "it names both sides of the question"
     if not strange:
         return "correct", "the gold's words in a sentence that adds nothing"
+    if found + len(theirs) == len(ours) and _subject_of(ours[:found], known):
+        return "correct", "the gold's words, said of what is asked for"
     if re.search(r"[,，、;；\n]|\band\b", answer) and not re.search(r"[,，、;；\n]|\band\b", gold):
         return "wrong", "it names more than the gold"
     return "undecided", "the gold's words among others: only a judge can tell"
+
+
+def _subject_of(front: str, known: set[str]) -> bool:
+    """Whether a sentence's beginning ("the method in use is") names what is asked for: half of its words are the question's."""
+    if not _COPULA.search(front) or _ANOTHER.search(front):
+        return False
+    words = [word for word in _words(front) if word not in _FILLER]
+    return 2 * sum(word in known or _inflected(word, known) for word in words) >= len(words)
 
 
 def covers(answer: str, golds: list[str], question: str, ordered: bool) -> bool:
@@ -269,13 +288,13 @@ def covers(answer: str, golds: list[str], question: str, ordered: bool) -> bool:
 
     For lists whose terms hold commas and "and" themselves. `ordered`: the terms must come in the gold's order.
     """
-    if _DENIED.search(answer) and not any(_DENIED.search(gold) for gold in golds):
+    if DENIED.search(answer) and not any(DENIED.search(gold) for gold in golds):
         return False
-    if _OPEN.search(answer) and not any(_OPEN.search(gold) for gold in golds):
+    if OPEN.search(answer) and not any(OPEN.search(gold) for gold in golds):
         return False
     text, places = normal(answer), []
     for gold in sorted((normal(gold) for gold in golds), key=len, reverse=True):
-        at = _find(gold, text) if gold else -1
+        at = find(gold, text) if gold else -1
         if at < 0:
             return False
         places.append((at, gold))
@@ -300,7 +319,7 @@ def _rivals(gold: str, question: str) -> set[str]:
     return rivals
 
 
-def _find(needle: str, text: str) -> int:
+def find(needle: str, text: str) -> int:
     """Where `needle` stands in `text` as whole words, -1 if nowhere."""
     start = text.find(needle)
     while start >= 0:
@@ -337,55 +356,12 @@ def _compare_moves(answer: str, gold: str) -> tuple[str, str]:
             if normal(gold) not in normal(answer)
             else ("correct", "the same words")
         )
-    if _OPEN.search(answer) or re.search(r"か.*か", answer):
+    if OPEN.search(answer) or re.search(r"か.*か", answer):
         return "wrong", "it leaves the answer open"
     if not any(said):
         return "wrong", "it names no such movement"
     if said == [True, True]:
         return "wrong", "it names both movements"
-    if _DENIED.search(answer):
+    if DENIED.search(answer):
         return "wrong", "it denies"
     return ("correct", "the same movement") if said == wanted else ("wrong", "the opposite movement")
-
-
-def label_names(labels: Any) -> dict[str, set[str]]:
-    """The labels of a data set as {normal name: its other names}; labels come as a list or as {class id: name}."""
-    if isinstance(labels, Mapping):
-        return {normal(str(name)): {normal(str(key)), normal(str(name))} for key, name in labels.items()}
-    if isinstance(labels, Iterable) and not isinstance(labels, (str, bytes)):
-        return {normal(str(name)): {normal(str(name))} for name in labels}
-    return {}
-
-
-# "bullish, not bearish", 不是积极，而是消极: the label that is set aside.
-_CONTRAST = re.compile(
-    r"(?:\b(?:not|rather than|instead of)\b|而非|而?不是|并非) ?(?:an? |the )?[\"“']?(?P<label>[a-z]{2,24}|[\u4e00-\u9fff]{1,6}?)[\"”']?"
-    r"(?=$|[,，.。;；)）]|而是| but\b)(?:[,，]? ?(?:而是|but\b))?",
-    re.IGNORECASE,
-)
-
-
-def _contrasted(text: str) -> set[str]:
-    return {normal(match.group("label")) for match in _CONTRAST.finditer(text)}
-
-
-def compare_label(answer: str, gold: str, labels: Mapping[str, set[str]]) -> tuple[str, str]:
-    """Whether a (plain) answer names the gold's label and no other."""
-    wanted = next((name for name, names in labels.items() if normal(gold) in names), "")
-    short = _EXPLAINED.split(answer, maxsplit=1)[0]
-    text = normal(short)
-    named = {name for name, names in labels.items() if any(_find(other, text) >= 0 for other in names if other)}
-    if len(named) > 1 and (lesser := _contrasted(short)):
-        named -= {name for name, names in labels.items() if names & lesser}
-        short = _CONTRAST.sub(" ", short)
-    # a label inside a longer one (正面 in 非正面情绪) is the longer one's
-    named = {name for name in named if not any(name != other and name in other for other in named)}
-    if not named:
-        return "wrong", "it names none of the labels"
-    if len(named) > 1:
-        return "wrong", "it names several labels"
-    if _OPEN.search(short) or _DENIED.search(short):
-        return "wrong", "it denies a label, or leaves it open"
-    if named != {wanted}:
-        return "wrong", "another label"
-    return "correct", "the label"
