@@ -96,7 +96,8 @@ def read(settings: Settings, files: Sequence[Path]) -> dict[str, Any]:
     with opened(settings) as (journal, book):
         places = result_places(files, counts)
         out = Outstanding(settings.out)
-        ids = out.ids
+        before = {custom_id(entry.id) for entry in entries(settings.out, settings.skip_bad)}
+        read_now: set[str] = set()
         survey = surveyed(settings, journal, ())
         for plan in survey.plans:
             if not plan.teacher.is_paid:
@@ -111,15 +112,12 @@ def read(settings: Settings, files: Sequence[Path]) -> dict[str, Any]:
                     result = read_result(results.readline(), prefill)
                 assert result is not None, "the file has changed while it was read"
                 _settle(request, result.outcome, journal, book, counts, again)
+                read_now.add(request.custom_id)
         journal.sync()
-        came_back = places.keys() & ids
-        known = {custom_id(entry.id) for entry in entries(settings.out, settings.skip_bad)}
-        counts["already"] = len(places.keys() & known) - counts["answered"] - counts["errors"]
-        counts["foreign"] = (
-            len(places) - sum(counts[name] for name in ("answered", "errors", "already")) - again.total()
-        )
+        counts["already"] = len(places.keys() & before)
+        counts["foreign"] = len(places.keys() - before - read_now)
         teachers = {teacher.name: teacher for teacher in settings.teachers}
-        left = out.take_back(came_back, teachers, book)
+        left = out.take_back(read_now | (places.keys() & before), teachers, book)
     names = ("results", "answered", "errors", "already", "twice", "foreign", "truncated", "unreadable")
     return {**{name: counts[name] for name in names}, "asked_again": dict(again), "in_batch": left}
 

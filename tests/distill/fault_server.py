@@ -38,6 +38,7 @@ class FaultServer:
         self.script = script
         self.delay_s = delay_s
         self.message = message or {"role": "assistant", "content": GOOD}
+        self.usage: dict[str, Any] | None = {"prompt_tokens": 60, "completion_tokens": 30}
         self.asked: Counter[int] = Counter()
         self.answered: Counter[int] = Counter()
         self.running = self.most_running = 0
@@ -121,8 +122,7 @@ class FaultServer:
         return web.Response()
 
     def completion(self) -> dict[str, Any]:
-        return {
-            "id": "the same id each time",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": self.message}],
-            "usage": {"prompt_tokens": 60, "completion_tokens": 30},
-        }
+        """An answer; `usage` None leaves it out."""
+        told = {} if self.usage is None else {"usage": self.usage}
+        choice = {"index": 0, "finish_reason": "stop", "message": self.message}
+        return {"id": "the same id each time", "choices": [choice], **told}
