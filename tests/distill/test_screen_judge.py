@@ -238,7 +238,7 @@ def test_a_cap_on_the_cost_stops_and_a_higher_one_goes_on(tmp_path: Path) -> Non
     prices = {"currency": "USD", "prompt": 1.0, "completion": 1.0}
     with judging("answers") as server:
         stage = settings(tmp_path, server, prices=prices, concurrency=1)
-        low = stage.model_copy(update={"cost_cap": {"USD": 0.004}})
+        low = stage.model_copy(update={"cost_cap": {"USD": 0.003}})
         with pytest.raises(CapReached, match="raise cost_cap"):
             screen.run(low)
         asked = len(server.requests)
