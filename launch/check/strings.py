@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch import stacks
-from launch.engine import environment
+from launch.check import inside
 from launch.openr1 import Translation, translate
-from launch.paths import CACHE, KIT, home
+from launch.paths import home
 from launch.recipe import did_you_mean
 from reward_plugins.errors import Refused
 
@@ -41,13 +39,7 @@ class Rendered:
 
 def known_keys(stack: str) -> set[str]:
     """The keys of an engine's recipe, asked of the engine itself once per pinned stack."""
-    interpreter = stacks.python(stack)
-    store = CACHE / "keys" / f"{stack}-{stacks.identity(stack)[:16]}.json"
-    if not store.is_file():
-        keys = _ask(stack, interpreter, "keys.py", [stack])
-        store.parent.mkdir(parents=True, exist_ok=True)
-        store.write_text(json.dumps(keys), encoding="utf-8")
-    return set(json.loads(store.read_text(encoding="utf-8")))
+    return set(inside.value(stack, ask="keys"))
 
 
 def sft_keys(asked: dict[str, Any], name: str) -> None:
@@ -198,13 +190,15 @@ def prompts_agree(model: str, sets: list[Path]) -> list[Rendered]:
 
 def render_by_chat_template(stack: str, model: str, talks: list[list[dict[str, str]]]) -> list[dict[str, Any]]:
     """Conversations as tokens by the tokenizer's chat template, in a stack of one's choice."""
-    answer: list[dict[str, Any]] = _ask(stack, stacks.python(stack), "render_rl.py", [model], json.dumps(talks))
+    answer: list[dict[str, Any]] = inside.value(stack, ask="sent", model=model, talks=talks)
     return answer
 
 
 def render(stack: str, arguments: list[str], talks: list[list[dict[str, str]]]) -> list[dict[str, Any]]:
-    """Conversations as tokens, by a stack's own renderer; see `launch/inside/render_*.py`."""
-    answer: list[dict[str, Any]] = _ask(stack, stacks.python(stack), f"render_{stack}.py", arguments, json.dumps(talks))
+    """Conversations as tokens: [model, template] by LLaMA-Factory in the sft stack, [model] by its chat template in rl."""
+    model, *template = arguments
+    asked = {"ask": "learned", "template": template[0]} if template else {"ask": "sent"}
+    answer: list[dict[str, Any]] = inside.value(stack, model=model, talks=talks, **asked)
     return answer
 
 
@@ -255,12 +249,3 @@ def _compare(trained: list[int], sent: list[int], tokens: list[str], template: s
         f"after {before!r} (trained on {trained[at : at + 4]}, sent {sent[at : at + 4]}); set the template that "
         "belongs to the model, or a system prompt in the data"
     )
-
-
-def _ask(stack: str, interpreter: Path, program: str, arguments: list[str], given: str = "") -> Any:
-    """The last line of a program that runs inside a stack, as JSON."""
-    words = [str(interpreter), str(KIT / "launch" / "inside" / program), *arguments]
-    done = subprocess.run(words, input=given, capture_output=True, text=True, env=environment({"HF_HUB_OFFLINE": "1"}))
-    if done.returncode:
-        raise Refused(f"stack {stack} could not answer {program}: {' '.join(done.stderr.split()[-40:])}")
-    return json.loads(done.stdout.strip().splitlines()[-1])

@@ -1,0 +1,91 @@
+"""Questions to the engines in their own stacks, with the answers kept until the stack or the question changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launch import stacks
+from launch.engine import environment
+from launch.paths import CACHE, KIT
+from reward_plugins.errors import Refused
+
+_PROGRAM = KIT / "launch" / "inside" / "answer.py"
+_CHANGES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+"""The files of a model folder that an answer hangs on; weights are never read."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a stack said to a question: a value, or the engine's own complaint in `error`."""
+
+    value: Any = None
+    error: str = ""
+
+
+def answers(stack: str, questions: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    """Ask a stack's engine; see `launch/inside/answer.py` for the questions.
+
+    All that is not known yet goes into one start of the stack's interpreter. A question that names a `model` folder
+    is asked anew when its configuration or tokenizer changes.
+
+    Raises:
+        Refused: the stack could not be made, or its interpreter failed as a whole.
+    """
+    files = [_store(stack, question) for question in questions]
+    missing = [number for number, file in enumerate(files) if not file.is_file()]
+    new = _ask(stack, [questions[number] for number in missing]) if missing else []
+    found: dict[int, Answer] = {}
+    for number, reply in zip(missing, new, strict=True):
+        found[number] = Answer(reply.get("value"), reply.get("error", ""))
+        if not found[number].error:  # a complaint may pass: a package is installed, a file is mended
+            _keep(files[number], reply)
+    for number, file in enumerate(files):
+        if number not in found:
+            found[number] = Answer(json.loads(file.read_text(encoding="utf-8"))["value"])
+    return [found[number] for number in range(len(questions))]
+
+
+def value(stack: str, **question: Any) -> Any:
+    """One answer. Raises `Refused` with the engine's own complaint where there is none."""
+    answer = answers(stack, [question])[0]
+    if answer.error:
+        raise Refused(f"stack {stack} could not answer {question['ask']!r}: {answer.error}")
+    return answer.value
+
+
+def _ask(stack: str, questions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    words = [str(stacks.python(stack)), str(_PROGRAM), stack.partition("-")[0]]
+    env = environment({"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""})  # a look costs no GPU memory
+    done = subprocess.run(words, input=json.dumps(questions), capture_output=True, text=True, env=env)
+    if done.returncode:
+        raise Refused(f"stack {stack} could not answer: {' '.join(done.stderr.split()[-40:])}")
+    replies: list[dict[str, Any]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return replies
+
+
+def _store(stack: str, question: Mapping[str, Any]) -> Path:
+    """Where the answer is kept: by the stack's pins, the program, the question, and the model's small files."""
+    digest = hashlib.sha256(f"{stack} {stacks.identity(stack)}".encode())
+    digest.update(_PROGRAM.read_bytes())
+    digest.update(json.dumps(question, sort_keys=True).encode())
+    if model := question.get("model"):
+        for name in _CHANGES:
+            file = Path(model) / name
+            digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"-")
+    return CACHE / "answers" / f"{question['ask']}-{digest.hexdigest()[:24]}.json"
+
+
+def _keep(file: Path, reply: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Two checks may write at once, in two processes or two threads of one.
+    part = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
+    part.write_text(json.dumps(reply), encoding="utf-8")
+    part.replace(file)

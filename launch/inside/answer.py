@@ -1,0 +1,172 @@
+"""sft or rl stack: what `finr1 check` asks of an engine, several questions in one start (importing takes the time).
+
+Usage: answer.py sft|rl < questions.json. A question is an object with the key `ask`; the answer is a list of
+{"value": ...} or {"error": "..."} in the same order. No model is loaded, nothing is fetched.
+"""
+
+import dataclasses
+import enum
+import json
+import sys
+import types
+import typing
+
+STACK = sys.argv[1]
+
+
+def keys():
+    """The keys of the engine's recipe: {name: {"kinds": [...], "choices": [...] or null}}.
+
+    Kinds are "bool", "int", "float", "str", "list", "dict", "null" and "any".
+    """
+    if STACK == "sft":
+        from llamafactory.hparams.parser import _TRAIN_ARGS as parts
+    else:
+        from trl import GRPOConfig, ModelConfig, ScriptArguments
+
+        parts = (ScriptArguments, GRPOConfig, ModelConfig)
+    found = {}
+    for part in parts:
+        hints = typing.get_type_hints(part)
+        for field in dataclasses.fields(part):
+            kinds, choices = set(), []
+            _kinds(hints[field.name], kinds, choices)
+            if field.default is None:
+                kinds.add("null")
+            found[field.name] = {"kinds": sorted(kinds), "choices": choices or None}
+    return found
+
+
+def _kinds(hint, kinds, choices):
+    plain = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
+    origin = typing.get_origin(hint)
+    if hint in plain:
+        kinds.add(plain[hint])
+    elif origin in (typing.Union, types.UnionType):
+        for member in typing.get_args(hint):
+            _kinds(member, kinds, choices)
+    elif origin is typing.Literal:
+        choices += typing.get_args(hint)
+        kinds |= {plain[type(each)] for each in typing.get_args(hint)}
+    elif isinstance(hint, type) and issubclass(hint, enum.Enum):
+        choices += [each.value for each in hint]
+        kinds.add("str")
+    elif (origin or hint) in (list, tuple, set):
+        kinds.add("list")
+    elif (origin or hint) is dict:
+        kinds.add("dict")
+    else:
+        kinds.add("any")
+
+
+def templates():
+    """sft stack: the names of LLaMA-Factory's templates."""
+    from llamafactory.data.template import TEMPLATES
+
+    return sorted(TEMPLATES)
+
+
+def deepspeed_keys():
+    """The keys of `zero_optimization` in a DeepSpeed configuration."""
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    fields = DeepSpeedZeroConfig.model_fields
+    return sorted({name for key, field in fields.items() for name in (key, field.alias) if name})
+
+
+def accelerate_keys():
+    """The keys of an accelerate configuration file."""
+    from accelerate.commands.config.config_args import ClusterConfig
+
+    return sorted({field.name for field in dataclasses.fields(ClusterConfig)})
+
+
+def learned(model, template, talks, **_):
+    """sft stack: conversations as LLaMA-Factory's template makes them: [{prompt_ids, response_ids}].
+
+    A conversation is a list of {role, content}.
+    """
+    from llamafactory.data.template import get_template_and_fix_tokenizer
+    from llamafactory.hparams import DataArguments
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    chosen = get_template_and_fix_tokenizer(tokenizer, DataArguments(template=template))
+    answers = []
+    for turns in talks:
+        system = turns[0]["content"] if turns[0]["role"] == "system" else None
+        prompt, response = chosen.encode_oneturn(tokenizer, turns[1:] if system is not None else turns, system)
+        answers.append({"prompt_ids": prompt, "response_ids": response})
+    return answers
+
+
+def sent(model, talks, **_):
+    """What a rollout, the server and the evaluation send: the tokenizer's own chat template.
+
+    [{prompt_ids, response_ids, tokens}]; `tokens` is the text of each token of both.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    answers = []
+    for turns in talks:
+        prompt = tokenizer.apply_chat_template(turns[:-1], add_generation_prompt=True, return_dict=False)
+        whole = tokenizer.apply_chat_template(turns, return_dict=False)
+        response = whole[len(prompt) :] if whole[: len(prompt)] == prompt else whole
+        tokens = [tokenizer.decode([number]) for number in prompt + response]
+        answers.append({"prompt_ids": prompt, "response_ids": response, "tokens": tokens})
+    return answers
+
+
+def size(model, **_):
+    """A model counted on the meta device from its configuration, without weights: {params, largest_layer, bytes_16}.
+
+    Tied weights count once. `bytes_16` is accelerate's own size of the model at two bytes a weight.
+    """
+    import torch
+    from accelerate.utils import calculate_maximum_sizes
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        made = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model), dtype=torch.bfloat16)
+    layers = (sum(weight.numel() for weight in part.parameters(recurse=False)) for part in made.modules())
+    return {
+        "params": sum(weight.numel() for weight in made.parameters()),
+        "largest_layer": max(layers),
+        "bytes_16": calculate_maximum_sizes(made)[0],
+    }
+
+
+def states(params, largest_layer, weight_bytes, zero, offload, offload_params, gpus, nodes):
+    """Bytes of a training's model states by DeepSpeed's estimators (accelerate's without ZeRO): {gpu, cpu}.
+
+    `gpus` a node; `cpu` is for the whole node. Activations are in no estimator.
+    """
+    if zero == 3:
+        from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs as estimate
+
+        cpu, gpu, _ = estimate(params, largest_layer, gpus, nodes, offload, offload_params)
+    elif zero in (1, 2):
+        from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs as estimate
+
+        cpu, gpu = estimate(params, gpus, nodes, offload)
+    else:
+        from accelerate.commands.estimate import estimate_training_usage
+
+        # Its "float32" is the weights, their gradients and two states of Adam, all of the type that the weights have.
+        cpu, gpu = 0, estimate_training_usage(weight_bytes, "float32")["step"]
+    return {"gpu": gpu, "cpu": cpu}
+
+
+ASKED = {each.__name__: each for each in (keys, templates, deepspeed_keys, accelerate_keys, learned, sent, size, states)}
+
+
+def answer(question):
+    arguments = dict(question)
+    try:
+        return {"value": ASKED[arguments.pop("ask")](**arguments)}
+    except Exception as error:  # of whatever library: the asker says it in its own words
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"}
+
+
+print("\n" + json.dumps([answer(question) for question in json.load(sys.stdin)]))
