@@ -7,6 +7,7 @@ each export.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -313,7 +314,7 @@ def _examples(told: Told) -> str:
         if len(text) > _SHOWN_CHARACTERS:
             half = _SHOWN_CHARACTERS // 2
             text = f"{text[:half]}\n[... {len(text) - 2 * half:,} characters ...]\n{text[-half:]}"
-        fence = "`" * (3 + max((len(run) for run in text.split() if set(run) == {"`"}), default=0))
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
         parts.append(f"{kind}:\n\n{fence}text\n{text}\n{fence}")
     return "\n\n".join(parts)
 
