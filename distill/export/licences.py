@@ -31,23 +31,23 @@ class Terms:
 
 
 _CC = "https://creativecommons.org/licenses/"
-# The first pattern found in the licence's name, in lower case and without spaces, hyphens and the like, decides; so
-# the narrower names stand before the wider.
+# The first pattern found in the licence's name, in lower case and without spaces, hyphens and the like, decides. What
+# forbids is found anywhere in it; what allows is the whole name, so that "MIT for the code only" is not taken for MIT.
 _TABLE: tuple[tuple[str, Terms], ...] = (
     (r"none|unknown|unstated|notstated|unlicen[cs]ed$|^$", Terms(False, False, "no licence: all rights are reserved")),
     (r"bync(sa)?nd|byndnc", Terms(False, False, "no commercial use, and no changed copies passed on", f"{_CC}by-nc-nd/4.0/")),
     (r"bync", Terms(False, True, "no commercial use; the source is named", f"{_CC}by-nc/4.0/")),
     (r"bynd", Terms(False, False, "no changed copies passed on: a training set is one", f"{_CC}by-nd/4.0/")),
     (r"noncommercial|nocommercial|research(use)?only|academic", Terms(False, True, "for research only")),
-    (r"ccbysa|bysa\d", Terms(True, True, "the source is named; the set keeps this licence", f"{_CC}by-sa/4.0/")),
-    (r"ccby\d|ccby$|attribution40", Terms(True, True, "the source is named", f"{_CC}by/4.0/")),
-    (r"^cc0|^publicdomain|^pddl|^unlicense$", Terms(True, True, "no conditions", "https://creativecommons.org/publicdomain/zero/1.0/")),
-    (r"^apache(licen[cs]e)?(version|v)?2", Terms(True, True, "the licence goes along", "https://www.apache.org/licenses/LICENSE-2.0")),
+    (r"^(cc)?bysa(\d+)?(international)?$", Terms(True, True, "the source is named; the set keeps this licence", f"{_CC}by-sa/4.0/")),
+    (r"^(cc)?by(\d+)?(international)?$", Terms(True, True, "the source is named", f"{_CC}by/4.0/")),
+    (r"^cc0(10)?$|^publicdomain$|^pddl(10)?$|^unlicense$", Terms(True, True, "no conditions", "https://creativecommons.org/publicdomain/zero/1.0/")),
+    (r"^apache(licen[cs]e)?(version|v)?20?$", Terms(True, True, "the licence goes along", "https://www.apache.org/licenses/LICENSE-2.0")),
     (r"^mit(licen[cs]e)?$", Terms(True, True, "the licence goes along", "https://opensource.org/license/mit")),
-    (r"^bsd", Terms(True, True, "the licence goes along", "https://opensource.org/license/bsd-3-clause")),
-    (r"^odcby", Terms(True, True, "the source is named", "https://opendatacommons.org/licenses/by/")),
-    (r"^odbl", Terms(True, True, "the set keeps this licence", "https://opendatacommons.org/licenses/odbl/")),
-    (r"^cdlapermissive", Terms(True, True, "the agreement goes along", "https://cdla.dev/permissive-2-0/")),
+    (r"^bsd[23]?(clause)?(licen[cs]e)?$", Terms(True, True, "the licence goes along", "https://opensource.org/license/bsd-3-clause")),
+    (r"^odcby(10)?$", Terms(True, True, "the source is named", "https://opendatacommons.org/licenses/by/")),
+    (r"^odbl(10)?$", Terms(True, True, "the set keeps this licence", "https://opendatacommons.org/licenses/odbl/")),
+    (r"^cdlapermissive\d*$", Terms(True, True, "the agreement goes along", "https://cdla.dev/permissive-2-0/")),
 )  # fmt: skip
 _CUSTOM = Terms(False, False, "words of its own, which the kit cannot judge: read them")
 

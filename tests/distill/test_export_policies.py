@@ -186,6 +186,7 @@ def relicense(chain: Chain, licence: str, path: Path | None = None) -> None:
         ("none stated", False, False),
         ("", False, False),
         ("custom: badge only", False, False),
+        ("Apache-2.0 by its badge; no licence file", False, False),
         ("CC0-1.0", True, True),
     ],
 )
