@@ -153,9 +153,8 @@ class Endpoint:
 
     async def _admitted(self, body: bytes, most: Usage, retry: bool) -> Outcome | None:
         """One attempt, once rates and cap allow it, and its bill."""
-        expected = self._tokens_each or (most.prompt_tokens or 0) + (most.completion_tokens or _TOKENS_UNTIL_KNOWN)
         await self._requests.wait()
-        await self._tokens.wait(expected)
+        taken = await self._tokens.wait(lambda: self._tokens_each or _estimate(most))
         await self._throttle.pause()  # another request may have been turned down in the meantime
         if self._stop:
             return None
@@ -178,13 +177,13 @@ class Endpoint:
         cost = teacher.bill(usage, most)
         self._ledger.ended(key, teacher, usage, cost, failed=failed, known=is_known(usage), retry=retry)
         if is_known(usage):
-            self._learn(usage, most, expected)
+            self._learn(usage, most, taken)
         return Outcome(result, latency)
 
-    def _learn(self, usage: Usage, most: Usage, expected: float) -> None:
+    def _learn(self, usage: Usage, most: Usage, taken: float) -> None:
         """Let the estimate of a request's tokens follow what was billed."""
         prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        self._tokens.correct(prompt + completion - expected)
+        self._tokens.correct(prompt + completion - taken)
         before = prompt + completion if self._tokens_each is None else self._tokens_each
         self._tokens_each = before + _FOLLOWS * (prompt + completion - before)
         beyond = prompt > (most.prompt_tokens or 0) or completion > (most.completion_tokens or completion)
@@ -254,6 +253,11 @@ class Endpoint:
                 "check model, and base_url (it usually ends in /v1)"
             )
         return "the endpoint has moved; put its new address into base_url"
+
+
+def _estimate(most: Usage) -> float:
+    """The tokens of a request before any was answered: as many as it can have."""
+    return (most.prompt_tokens or 0) + (most.completion_tokens or _TOKENS_UNTIL_KNOWN)
 
 
 def _key(teacher: Teacher) -> str:

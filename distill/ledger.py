@@ -101,6 +101,9 @@ class Ledger:
         self._sent = 0
         self._on_their_way: Counter[str] = Counter()
         self._room: list[asyncio.Future[None]] = []
+        self._fd = -1  # opened by `_fold`
+        self._end = self._lines = 0
+        self._unwritten = b""
         for event in _events(path):
             self._apply(event)
         for key, hold in list(self.held.items()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 
 # A 429 takes away 30% of the requests in flight; answers give it back, a twentieth of the ceiling for each round of
 # them, so that a limit by the minute is felt for a minute and not for the rest of the run. (Additive increase,
@@ -13,6 +14,8 @@ _DECREASE = 0.7
 _ROUNDS_TO_THE_CEILING = 20
 # Longer than the clock of an event loop is coarse, and too short for an endpoint to notice.
 _SAVED_UP_S = 0.1
+# While one waits, what others took may turn out to be less.
+_LOOK_AGAIN_S = 0.1
 
 
 class Stop:
@@ -117,18 +120,24 @@ class Pace:
     def __init__(self, per_minute: float | None, stop: Stop) -> None:
         self._seconds_each = 60.0 / per_minute if per_minute else 0.0
         self._stop = stop
+        self._turn = asyncio.Lock()
         self._next = 0.0
 
-    async def wait(self, amount: float = 1.0) -> None:
-        """Wait for one's turn and take `amount`; returns at once after the word to stop."""
+    async def wait(self, amount: Callable[[], float] = lambda: 1.0) -> float:
+        """Wait for one's turn and take `amount`, asked for when the turn comes; returns at once after the word to stop.
+
+        Returns what was taken, for `correct`.
+        """
         if not self._seconds_each:
-            return
-        now = asyncio.get_running_loop().time()
-        turn = max(self._next, now - _SAVED_UP_S)
-        self._next = turn + amount * self._seconds_each
-        if turn > now:
-            await self._stop.sleep(turn - now)
+            return 0.0
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            while not self._stop and (early := self._next - loop.time()) > 0:
+                await self._stop.sleep(min(early, _LOOK_AGAIN_S))
+            taken = amount()
+            self._next = max(self._next, loop.time() - _SAVED_UP_S) + taken * self._seconds_each
+        return taken
 
     def correct(self, amount: float) -> None:
-        """What was taken by estimate was so much more (or, below zero, less): later turns pay for it."""
+        """What was taken by estimate was so much more (or, below zero, less): whoever waits feels it."""
         self._next += amount * self._seconds_each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -12,17 +13,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_server import GOOD, FaultServer, always, first
+from fault_server import GOOD, FaultServer, Script, always, first
 from pydantic import ValidationError
 
 from distill import ask, endpoint, manifest, teachers
 from distill.journal import Journal, entries
-from distill.records import Trace, read_records
+from distill.records import Trace, read_records, write_records
 from reward_plugins.errors import Refused
 
 FAULTS = [
@@ -67,7 +68,7 @@ def test_each_fault_is_ridden_out(make_questions: Callable[..., Path], fault: st
 
 
 @pytest.mark.usefixtures("short_waits")
-def test_many_questions_and_all_faults_at_once(make_questions: Callable[..., Path]) -> None:
+def test_five_thousand_questions_and_all_faults_at_once(make_questions: Callable[..., Path]) -> None:
     script = first([fault for fault in FAULTS if fault != "hang"] + ["ok", "422"])
 
     def answer(number: int, attempt: int) -> str:
@@ -76,15 +77,15 @@ def test_many_questions_and_all_faults_at_once(make_questions: Callable[..., Pat
         return "hang" if number in (100, 101) and attempt == 1 else script(number, attempt)
 
     with FaultServer(answer) as server:
-        stage = settings(make_questions(500), server.url, concurrency=128, timeout_s=10.0)
+        stage = settings(make_questions(5_000), server.url, concurrency=256, timeout_s=20.0)
         counts = ask.run(stage)["teachers"]["t"]
     ended = traces(stage)
-    assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(500)}
+    assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(5_000)}
     failed = {trace.question_id: trace.error for trace in ended if trace.error}
-    assert failed == {f"q-{n}": "http 422" for n in range(13, 500, 14)}
-    assert counts["answered"] + counts["errors"] == counts["wanted"] == 500
-    assert all(server.answered[n] == 1 for n in range(500) if n % 14 != 13)
-    assert all(server.asked[n] == 1 for n in range(13, 500, 14))
+    assert failed == {f"q-{n}": "http 422" for n in range(13, 5_000, 14)}
+    assert counts["answered"] + counts["errors"] == counts["wanted"] == 5_000
+    assert all(server.answered[n] == 1 for n in range(5_000) if n % 14 != 13)
+    assert all(server.asked[n] == 1 for n in range(13, 5_000, 14))
 
 
 @pytest.mark.usefixtures("short_waits")
@@ -211,6 +212,7 @@ def test_kill_minus_9_loses_nothing_and_doubles_nothing(make_questions: Callable
         stage = settings(make_questions(2_500), server.url, concurrency=concurrency)
         command = [sys.executable, "-c", RUN, stage.model_dump_json()]
         kills, kept = 0, 0
+        asked_when_kept: dict[int, int] = {}
         while kills < 10:
             child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
             before = sum(server.answered.values())
@@ -223,10 +225,14 @@ def test_kill_minus_9_loses_nothing_and_doubles_nothing(make_questions: Callable
             lines = stage.out.read_bytes().split(b"\n")[:-1]
             assert len(lines) >= kept, "a finished line is gone"
             kept = len(lines)
+            for line in lines:
+                number = int(json.loads(line)["question_id"][2:])
+                asked_when_kept.setdefault(number, server.asked[number])
         assert 0 < kept < 2_500, "the kills came too late or too early to test anything"
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     ended = traces(stage)
     assert Counter(trace.question_id for trace in ended) == {f"q-{n}": 1 for n in range(2_500)}
+    assert all(server.asked[number] == times for number, times in asked_when_kept.items()), "what was kept was asked"
     # What a kill costs: the answers that were on their way, and nothing of what had arrived.
     assert sum(server.answered.values()) <= 2_500 + kills * concurrency
 
@@ -298,6 +304,108 @@ def test_a_changed_prompt_asks_anew(make_questions: Callable[..., Path], tmp_pat
     assert {entry.slot for entry in entries(stage.out)} == {f"q-{n}|t|{sample}" for n in (0, 1) for sample in (0, 1)}
 
 
+def test_another_model_under_the_same_name_is_asked_and_told(
+    make_questions: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with FaultServer(always("ok")) as server:
+        old = settings(make_questions(4), server.url)
+        ask.run(old)
+        new = settings(old.questions, server.url, model="m2")
+        assert ask.run(new.model_copy(update={"keep_changed": True}))["teachers"]["t"]["requests"] == 0
+        assert "are kept" in capfd.readouterr().err
+        counts = ask.run(new)["teachers"]["t"]
+        assert (counts["changed"], counts["requests"]) == (4, 4)
+        assert "4 requests were answered under this name by another model" in capfd.readouterr().err
+        for stage in (old, new, settings(old.questions, server.url + "/", concurrency=2, attempts=9)):
+            assert ask.run(stage)["teachers"]["t"]["requests"] == 0, "the same model was asked again"
+        assert "another model" not in capfd.readouterr().err
+        for change in ({"temperature": 0.6}, {"max_tokens": 9}, {"extra_body": {"seed": 1}}):
+            assert ask.run(settings(old.questions, server.url, **change))["teachers"]["t"]["requests"] == 4
+    assert [trace.model for trace in traces(old)][:8] == ["m"] * 4 + ["m2"] * 4
+
+
+def test_a_server_is_started_only_where_something_is_to_be_asked(make_questions: Callable[..., Path]) -> None:
+    started: list[str] = []
+    with FaultServer(always("ok")) as server:
+
+        @contextlib.contextmanager
+        def serve(teacher: teachers.Teacher) -> Iterator[tuple[str, str]]:
+            started.append(teacher.name)
+            yield server.url, "/models/m"
+
+        stage = settings(make_questions(3), server.url)
+        served = {"name": "t", "serve": Path("serve.yaml"), "model": "m"}
+        stage.teachers = [teachers.Teacher(**served)]
+        for _ in range(2):
+            assert ask.run(stage, serve)["teachers"]["t"]["answered"] == 3
+    assert started == ["t"]
+    assert {body["model"] for body in server.bodies} == {"/models/m"}
+
+
+def test_rates_are_kept_by_each_teacher_for_itself(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(always("ok")) as slow, FaultServer(always("ok")) as quick:
+        stage = settings(make_questions(30), slow.url, requests_per_minute=1_200)
+        stage.teachers.append(teachers.Teacher(name="u", base_url=quick.url, model="m", tokens_per_minute=90 * 900))
+        started = time.monotonic()
+        watch: dict[str, float] = {}
+
+        def script(name: str, server: FaultServer) -> Script:
+            def ok(number: int, attempt: int) -> str:
+                if sum(server.asked.values()) == 30:
+                    watch[name] = time.monotonic() - started
+                return "ok"
+
+            return ok
+
+        slow.script, quick.script = script("slow", slow), script("quick", quick)
+        ask.run(stage)
+    # 30 requests at 20 a second, less the first tenth of a second; and at 90 tokens each, 15 a second.
+    assert 1.3 < watch["slow"] < 10
+    assert 1.7 < watch["quick"] < 15
+
+
+def test_instructions_and_a_prefill(make_questions: Callable[..., Path], tmp_path: Path) -> None:
+    path = make_questions(2)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows[1] |= {"lang": "zh", "question": "question number 1：净利率是多少？", "meta": {"type": "calculation"}}
+    write_records(path, rows)
+    for lang, text in (("en", "Put it in a box."), ("zh", "请放入方框。")):
+        (tmp_path / f"{lang}.txt").write_text(text + "\n", encoding="utf-8")
+    files = {"en": tmp_path / "en.txt", "zh": tmp_path / "zh.txt"}
+    with FaultServer(always("ok"), message={"role": "assistant", "content": "4 / 100.</think>\\boxed{4%}"}) as server:
+        stage = settings(
+            path,
+            server.url,
+            concurrency=1,
+            instructions=[{"when": {"meta.type": ["calculation"]}, **files}],
+            prefill={"text": "<think>\n", "mark": {"prefix": True}},
+        )
+        ask.run(stage)
+        assert files["zh"] in stage.inputs()
+        (tmp_path / "zh.txt").write_text("请把答案放入方框。", encoding="utf-8")
+        assert ask.run(stage)["teachers"]["t"]["requests"] == 1, "another instruction is another request"
+    first, second = (body["messages"] for body in server.bodies[:2])
+    assert not first[0]["content"].endswith("box.") and second[0]["content"].endswith("\n\n请放入方框。")
+    assert first[-1] == second[-1] == {"role": "assistant", "content": "<think>\n", "prefix": True}
+    assert {trace.response for trace in traces(stage)} == {"<think>4 / 100.</think><answer>\\boxed{4%}</answer>"}
+
+
+def test_a_resumed_run_checks_what_it_asks_and_not_what_has_ended(make_questions: Callable[..., Path]) -> None:
+    with FaultServer(always("ok")) as server:
+        stage = settings(make_questions(4), server.url)
+        ask.run(stage)
+        rows = [json.loads(line) for line in stage.questions.read_text(encoding="utf-8").splitlines()]
+        write_records(stage.questions, [*rows, {**rows[0], "id": "q-new", "question": "question number 9: new?"}])
+        assert ask.run(stage)["teachers"]["t"]["requests"] == 1
+        write_records(stage.questions, [*rows, {**rows[0], "id": "q-newer", "gold": 4}])
+        with pytest.raises(Refused, match="line 5: bad value for gold"):
+            ask.run(stage)
+        write_records(stage.questions, [*rows, rows[0]])
+        with pytest.raises(Refused, match="line 5: the id 'q-0' stands twice"):
+            ask.run(stage)
+    assert sum(server.asked.values()) == 5
+
+
 def test_reference_asks_nobody(make_questions: Callable[..., Path]) -> None:
     path = make_questions(3)
     stage = ask.Settings(
@@ -342,7 +450,7 @@ def test_the_request_is_what_the_settings_say(
 
 
 @pytest.mark.usefixtures("short_waits")
-def test_no_key_and_no_question_in_logs_or_messages(
+def test_no_key_and_no_question_in_whatever_a_run_prints_and_writes(
     make_questions: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -350,21 +458,37 @@ def test_no_key_and_no_question_in_logs_or_messages(
 ) -> None:
     monkeypatch.setenv("A_KEY", "sk-very-secret")
     caplog.set_level(logging.DEBUG)
+    prices = {"currency": "CNY", "prompt": 1, "completion": 1}
     said: list[str] = []
     questions = make_questions(14)
-    for script in (first(FAULTS), always("401"), always("400"), always("html")):
+    scripts = [first(FAULTS), always("401"), always("400"), always("html"), first(["ok", "422"]), always("ok")]
+    for cap, script in enumerate(scripts):
         with FaultServer(script) as server:
-            stage = settings(questions, server.url, api_key_env="A_KEY", timeout_s=0.3, attempts=2)
-            stage.out.unlink(missing_ok=True)
+            server.usage = {"prompt_tokens": 10**6, "completion_tokens": 1}  # more than it can be: a warning
+            stage = settings(
+                questions,
+                server.url,
+                api_key_env="A_KEY",
+                timeout_s=0.3,
+                attempts=2,
+                max_tokens=9,
+                prices=prices,
+                model=f"m{cap}",
+            ).model_copy(update={"cost_cap": {"CNY": 1e-4 if cap == 5 else 1e3}})
             try:
-                ask.run(stage)
+                said.append(json.dumps(ask.run(stage)))
             except Refused as refused:
                 said.append(str(refused))
     captured = capfd.readouterr()
     log = caplog.text + captured.out + captured.err + "\n".join(said)
-    assert len(said) == 3 and "asking again" in log, "there is nothing to grep"
-    written = [path.read_text(encoding="utf-8") for path in stage.out.parent.glob("traces*")]
-    assert "sk-very-secret" not in log + "".join(written)
+    assert "asking again" in log and "cost cap is reached" in log and "completion_limit" in log, (
+        "there is nothing to grep"
+    )
+    written = {path: path.read_text(encoding="utf-8") for path in stage.out.parent.rglob("*") if path.is_file()}
+    assert {path.name for path in written} >= {"traces.jsonl", "traces.jsonl.ledger"}
+    assert "sk-very-secret" not in log + "".join(written.values())
+    for path, text in written.items():
+        assert path == questions or "Secret-Corp" not in text, path
     assert "Secret-Corp" not in log
 
 
