@@ -111,14 +111,13 @@ class TestIndex:
         self._postings = None
         return row
 
-    def match(self, question: Question) -> Match | None:
+    def match(self, folded: Folded) -> Match | None:
         """The test question that this one copies, of several the most alike, then the first; None if it copies none."""
         if not self._questions:
             return None
         if self._postings is None:
             self._close()
             assert self._postings is not None
-        folded = fold_question(question)
         if not folded.question.ids:
             return None
         likeness = self._postings.weight_shared(folded.question.masked) / self._postings.total

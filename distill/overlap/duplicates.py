@@ -53,6 +53,8 @@ class Seen:
     def __init__(self, frequencies: Frequencies) -> None:
         self._frequencies = frequencies
         self._index = RMinHashLSH(threshold=0.5, num_perm=_PERMUTATIONS, num_bands=_BANDS)
+        self._page: Text | None = None
+        self._page_tokens: list[bytes] = []
 
     def signature(self, folded: Folded) -> RMinHash:
         """The MinHash of a question: what is peculiar to its text and choices, and a sample of its page."""
@@ -64,9 +66,9 @@ class Seen:
         signature = RMinHash(_PERMUTATIONS, _SEED)
         signature.update(_as_bytes(grams))
         if folded.page is not None:
-            page = RMinHash(_PAGE_TOKENS, _SEED)
-            page.update(_as_bytes(folded.page.grams))
-            signature.update([struct.pack("<BI", *slot) for slot in enumerate(page.digest())])
+            if folded.page is not self._page:  # the questions of a page stand together in most files
+                self._page, self._page_tokens = folded.page, _page_tokens(folded.page)
+            signature.update(self._page_tokens)
         return signature
 
     def candidates(self, signature: RMinHash) -> list[int]:
@@ -110,6 +112,12 @@ def _gold(question: Question) -> int:
     if letters and all(letter in choices for letter in letters):
         return fold("\n".join(sorted(choices[letter] for letter in letters))).key
     return fold(question.gold).key
+
+
+def _page_tokens(page: Text) -> list[bytes]:
+    signature = RMinHash(_PAGE_TOKENS, _SEED)
+    signature.update(_as_bytes(page.grams))
+    return [struct.pack("<BI", *slot) for slot in enumerate(signature.digest())]
 
 
 def _as_bytes(grams: Grams) -> list[bytes]:

@@ -26,7 +26,7 @@ _HAN = "㐀-鿿豈-﫿぀-ヿ"
 _TOKEN = re.compile(rf"[{_HAN}]|\d+(?:[.,]\d+)*|[^\W\d_{_HAN}]+")
 _DIGITS = re.compile(r"\d+")
 _MASK = "#"
-_NUMBER = 1  # what stands for every number where numbers are masked
+_NUMBER, _FIGURE = 1, 2  # bits of a token's hash; the first alone stands for any number where they are masked
 _MIX = 0x9E3779B1  # 2^32 / phi: makes one hash of two neighbours, and overflow does no harm
 
 
@@ -48,17 +48,19 @@ class Text(NamedTuple):
 
 def fold(text: str) -> Text:
     """A text as it is compared; the same in every process."""
-    folded = tokens(text)
-    ids = [_id(token) for token in folded]
+    folded = _split(text)
+    if len(_IDS) > _MOST_IDS:
+        _IDS.clear()
+    ids = [_IDS[token] for token in folded]
     row = np.array(ids, dtype=np.int64)
-    squeezed = "".join(folded).replace(".", "")
+    squeezed = "".join(folded).replace(",", "").replace(".", "")
     return Text(
         key(squeezed),
         key(_DIGITS.sub(_MASK, squeezed)),
         ids,
-        np.unique(np.array([each for token, each in zip(folded, ids, strict=True) if _is_figure(token)], np.int64)),
+        np.unique(row[(row & _FIGURE) != 0]),
         _pairs(row),
-        _pairs(np.where(row & 1, _NUMBER, row)),
+        _pairs(np.where(row & _NUMBER, _NUMBER, row)),
     )
 
 
@@ -78,20 +80,12 @@ def tokens(text: str) -> list[str]:
 
     N-grams of them are character n-grams in Chinese and word n-grams in English, and both in a text that mixes them.
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_simplified())
-    text = text.casefold()
-    return [token.replace(",", "") for token in _TOKEN.findall(text)]
-
-
-def is_number(token: str) -> bool:
-    """Whether a token is a number, which is what masking hides."""
-    return token[0].isdigit()
+    return [token.replace(",", "") for token in _split(text)]
 
 
 def numbers(text: Text) -> list[int]:
     """The numbers of a text, in an order of their own."""
-    return sorted(each for each in text.ids if each & 1)
+    return sorted(each for each in text.ids if each & _NUMBER)
 
 
 def key(text: str) -> int:
@@ -99,15 +93,26 @@ def key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _is_figure(token: str) -> bool:
-    year = len(token) == 4 and token.startswith(("19", "20"))
-    return is_number(token) and len(token) >= 3 and not year
+def _split(text: str) -> list[str]:
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_simplified())
+    return _TOKEN.findall(text.casefold())
 
 
-@functools.lru_cache(maxsize=1 << 18)  # the words of a language, and of its endless numbers some
-def _id(token: str) -> int:
-    """A token's hash; odd for a number, so that masking is one operation on an array."""
-    return zlib.crc32(token.encode()) << 1 | is_number(token)
+class _Ids(dict[str, int]):
+    """A token's hash, its lowest bits saying whether it is a number, and a figure: masking is then one operation."""
+
+    def __missing__(self, token: str) -> int:
+        token = token.replace(",", "")
+        number = token[0].isdigit()
+        year = len(token) == 4 and token.startswith(("19", "20"))
+        figure = number and len(token) >= 3 and not year
+        self[token] = found = zlib.crc32(token.encode()) << 2 | figure * _FIGURE | number * _NUMBER
+        return found
+
+
+_IDS = _Ids()
+_MOST_IDS = 1 << 18  # words there are fewer; numbers have no end
 
 
 def _pairs(ids: Grams) -> Grams:

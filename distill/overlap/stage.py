@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, TextIO
 from pydantic import Field, model_validator
 from rapidfuzz.distance import Levenshtein
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from distill import manifest
@@ -89,7 +90,7 @@ def run(settings: Settings) -> dict[str, Any]:
     stage = manifest.Run("overlap", settings)
     bad: Counter[str] = Counter()
     counts: dict[str, Counter[str]] = {"why": Counter(), "kind": Counter(), "set": Counter()}
-    examples: list[tuple[Question, Flag, str]] = []
+    examples: list[tuple[str, Flag]] = []
     questions = 0
     with progress_bars() as bars, ExitStack() as files:
         bar = bars.add_task("tests", total=None, note="")
@@ -107,14 +108,14 @@ def run(settings: Settings) -> dict[str, Any]:
                 row["shared"] = shared_runs(question.question, original)
                 pairs.write(json.dumps(row, ensure_ascii=False) + "\n")
                 if len(examples) < _SHOWN:
-                    examples.append((question, flag, original))
+                    examples.append((question.id, flag))
             if questions % 256 == 0:
                 bars.update(bar, completed=questions, note=f"{counts['why'].total():,} flagged")
         bars.update(bar, completed=questions, total=questions, note=f"{counts['why'].total():,} flagged")
         for file in (out, pairs):
             file.flush()
             os.fsync(file.fileno())
-    _show(examples, counts["why"].total())
+    _show(examples, counts["why"].total(), pairs_path(settings.out))
     result = {
         "questions": questions,
         "tests": len(tests),
@@ -171,13 +172,13 @@ def _flags(
     seen = Seen(frequencies)
     with settings.questions.open("rb") as lines:
         for offset, question in located(settings.questions, settings.skip_bad, bad):
-            if (match := index.match(question)) is not None:
+            folded = fold_question(question)
+            if (match := index.match(folded)) is not None:
                 test = tests[match.row]
                 yield question, Flag("contaminated", test.id, test.set, match.similarity, match.kind), test.question
                 continue
             earlier = None
             if settings.duplicates is not None:
-                folded = fold_question(question)
                 signature = seen.signature(folded)
                 for candidate in seen.candidates(signature):
                     lines.seek(candidate)
@@ -195,11 +196,14 @@ def _open(files: ExitStack, path: Path) -> TextIO:
     return files.enter_context(files.enter_context(written_whole(path)).open("w", encoding="utf-8"))
 
 
-def _show(examples: list[tuple[Question, Flag, str]], flagged: int) -> None:
+def _show(examples: list[tuple[str, Flag]], flagged: int, pairs: Path) -> None:
+    """The first pairs by their ids; the texts, which may be private, stay in their file."""
     if not examples:
         return
     table = Table("why", "kind", "alike", "set", "question", "copies", title=f"{len(examples)} of {flagged:,} pairs")
-    for question, flag, original in examples:
-        row = (flag.why, flag.kind, f"{flag.similarity:.2f}", flag.set, question.question[-120:], original[-120:])
-        table.add_row(*(text.replace("[", r"\[") for text in row))
-    Console(stderr=True).print(table)
+    for name, flag in examples:
+        row = (flag.why, flag.kind, f"{flag.similarity:.2f}", flag.set, name, flag.of)
+        table.add_row(*(escape(text) for text in row))
+    console = Console(stderr=True)
+    console.print(table)
+    console.print(f"with their texts: {pairs}", markup=False, highlight=False, soft_wrap=True)

@@ -1,123 +1,56 @@
-"""Questions of the real sets as the overlap check takes them, and the ways in which a copy is disguised."""
+"""Questions of the real sets, and the ways in which a copy of one is disguised."""
 
 from __future__ import annotations
 
-import ast
-import csv
-import json
+import functools
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import opencc
 
 from distill.records import Question
+from distill.sources import Source
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
-def _question(source: str, name: str, lang: str, question: str, context: str = "", **more: Any) -> Question:
-    return Question(
-        id=f"{source}/{name}",
-        source=source,
-        split="train",
-        lang="zh" if lang == "zh" else "en",
-        task="calculation",
-        question=question,
-        context=context,
-        gold="1",
-        answer_type="number",
-        licence="MIT",
-        **more,
-    )
+SETS: dict[str, list[str]] = {
+    "finqa_train": ["finqa/quark_train_250_a.jsonl", "finqa/quark_train_250_b.jsonl", "finqa/raw_train_100.json"],
+    "finqa": ["finqa/raw_test_100.json"],
+    "finqa_dev": ["finqa/raw_dev_200_minus_heldpages.json"],
+    "tatqa": ["tatqa"],
+    "theoremqa": ["theoremqa"],
+    "xfinbench": ["xfinbench"],
+    "cflue": ["cflue/knowledge_dev40.json"],
+    "cflue_tasks": ["cflue/application"],
+    "fin_eva": ["fin_eva_ant"],
+    "fineval": ["fineval"],
+    "finova": ["finova"],
+}
+"""The real sets by the files that hold them."""
+
+CHINESE = ("cflue", "cflue_tasks", "fin_eva", "fineval", "finova")
+_SOURCES = {"finqa_train": "finqa", "finqa_dev": "finqa", "cflue_tasks": "cflue"}
 
 
-def _json(path: str) -> Any:
-    return json.loads((DATA / path).read_text(encoding="utf-8"))
+@functools.cache
+def questions(name: str) -> list[Question]:
+    """The questions of a real set, each id once."""
+    found: dict[str, Question] = {}
+    for path in SETS[name]:
+        source = Source.model_validate({"name": _SOURCES.get(name, name), "split": "all", "path": DATA / path})
+        for row in source.questions():
+            if isinstance(row, Question):
+                found.setdefault(row.id, row)
+    return list(found.values())
 
 
-def _page(row: dict[str, Any]) -> str:
-    table = "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in row["table"])
-    return "\n".join([*row["pre_text"], table, *row["post_text"]])
-
-
-def finqa(part: str) -> Iterator[Question]:
-    """`raw_train_100`, `raw_test_100` or `raw_dev_200_minus_heldpages`; `meta["doc"]` is the page."""
-    for row in _json(f"finqa/{part}.json"):
-        yield _question(
-            f"finqa_{part}", row["id"], "en", row["qa"]["question"], _page(row), meta={"doc": row["filename"]}
-        )
-
-
-def finqa_train() -> Iterator[Question]:
-    """The train rows in the flat form (483 different) and in the official form."""
-    seen = set()
-    for part in "ab":
-        with (DATA / f"finqa/quark_train_250_{part}.jsonl").open(encoding="utf-8") as lines:
-            for row in map(json.loads, lines):
-                if row["id"] not in seen:
-                    seen.add(row["id"])
-                    page = row["id"].rpartition("-")[0]
-                    yield _question("finqa_flat", row["id"], "en", row["question"], row["context"], meta={"doc": page})
-    yield from (each for each in finqa("raw_train_100") if each.id.partition("/")[2] not in seen)
-
-
-def tatqa() -> Iterator[Question]:
-    for page in _json("tatqa/tatqa_dataset_dev.json"):
-        table = "\n".join("| " + " | ".join(cells) + " |" for cells in page["table"]["table"])
-        context = "\n".join([table, *(paragraph["text"] for paragraph in page["paragraphs"])])
-        for row in page["questions"]:
-            yield _question("tatqa", row["uid"], "en", row["question"], context, meta={"doc": page["table"]["uid"]})
-
-
-def theoremqa() -> Iterator[Question]:
-    for number, row in enumerate(_json("theoremqa/theoremqa_finance_81.json")):
-        yield _question("theoremqa", str(number), "en", row["Question"])
-
-
-def xfinbench() -> Iterator[Question]:
-    with (DATA / "xfinbench/validation_set.csv").open(encoding="utf-8-sig", newline="") as lines:
-        for row in csv.DictReader(lines):
-            yield _question("xfinbench", row["id"], "en", row["question"])
-
-
-def cflue() -> Iterator[Question]:
-    for number, row in enumerate(_json("cflue/knowledge_dev40.json")):
-        yield _question("cflue", str(number), "zh", row["question"], choices=ast.literal_eval(row["choices"]))
-
-
-def cflue_application() -> Iterator[Question]:
-    """Instruction and text in one: most of it is the same in all rows of a task."""
-    for number, row in enumerate(_json("cflue/application/application.json")):
-        yield _question("cflue_application", str(number), "zh", f"{row['instruction']}\n{row['input']}")
-
-
-def _choice_files(source: str, folder: str) -> Iterator[Question]:
-    for path in sorted((DATA / folder).rglob("*.csv")):
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            for number, row in enumerate(csv.DictReader(lines)):
-                choices = {letter: row[letter] for letter in "ABCDE" if row.get(letter)}
-                name = f"{path.stem}-{number}"
-                if row["question"].strip():
-                    yield _question(
-                        source, name, "zh", row["question"], row.get("context") or "", choices=choices or None
-                    )
-
-
-def fin_eva() -> Iterator[Question]:
-    yield from _choice_files("fin_eva", "fin_eva_ant")
-
-
-def fineval() -> Iterator[Question]:
-    yield from _choice_files("fineval", "fineval")
-
-
-def finova() -> Iterator[Question]:
-    for path in sorted((DATA / "finova").rglob("*.json")):
-        for number, row in enumerate(json.loads(path.read_text(encoding="utf-8"))):
-            yield _question("finova", f"{path.stem}-{number}", "zh", row["prompt"])
+def document(question: Question) -> str:
+    """The page or file that a question comes from, else the question itself."""
+    return str(question.meta.get("doc") or question.id)
 
 
 Disguise = Callable[[str, str, random.Random], str]
