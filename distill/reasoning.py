@@ -127,8 +127,14 @@ def count_steps(reasoning: str) -> int:
     """
     steps = set()
     for sentence in _SENTENCE_END.split(reasoning):
-        said = sentence[_ENUMERATION.match(sentence).end() :].strip()  # type: ignore[union-attr]  # matches ""
-        if len(said.encode("utf-8", "replace")) >= _SHORTEST_STEP or _EQUATION.search(said):
+        if len(sentence) < 4:  # nothing, or an enumeration
+            continue
+        said = sentence[_ENUMERATION.match(sentence).end() :].strip()  # type: ignore[union-attr]  # it matches ""
+        if (
+            len(said) >= _SHORTEST_STEP
+            or len(said.encode("utf-8", "replace")) >= _SHORTEST_STEP
+            or _EQUATION.search(said)
+        ):
             steps.add(said.lower())
     return len(steps)
 

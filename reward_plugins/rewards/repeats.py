@@ -22,8 +22,7 @@ def repeated_share(units: Sequence[str], size: int) -> float:
     total = len(units) - size + 1
     if total <= 0:
         return 0.0
-    distinct = len(set(zip(*(units[start:] for start in range(size)), strict=False)))
-    return 1 - distinct / total
+    return 1 - len(set(zip(*(units[start:] for start in range(size)), strict=False))) / total
 
 
 class Repetition:
