@@ -1,0 +1,87 @@
+"""What the glue costs: `finr1 sft` against bare `llamafactory-cli train`, in pairs, on one recipe and one model.
+
+python benchmarks/launch.py sft --model MODEL_FOLDER [--pairs 3] [--steps 30]
+
+Step time is the trainer's own `train_runtime` over its steps; start is everything else of the command's wall time. The check's
+verdicts are kept between runs, so a first, uncounted run of each form comes before the pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from launch.paths import KIT, STACKS
+
+
+def main() -> None:
+    """Run the pairs and print the two figures with every pair behind them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("engine", choices=["sft"])
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=30)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = sft_home(Path(folder))
+        runs: list[dict[str, Any]] = []
+        for pair in range(options.pairs + 1):
+            both = {form: sft(home, form, options.model.resolve(), options.steps) for form in ("bare", "glue")}
+            if pair:
+                runs.append(both)
+    steps = [pair["glue"]["step_s"] / pair["bare"]["step_s"] for pair in runs]
+    starts = [pair["glue"]["start_s"] - pair["bare"]["start_s"] for pair in runs]
+    print(
+        json.dumps(
+            {
+                "step_time_ratio": round(statistics.median(steps), 4),
+                "start_more_s": round(statistics.median(starts), 2),
+                "pairs": runs,
+            },
+            indent=1,
+        )
+    )
+
+
+def sft_home(home: Path) -> Path:
+    """A home folder with the demo set and its registry."""
+    shutil.copytree(KIT / "datasets" / "demo", home / "datasets" / "demo")
+    registry = json.loads((KIT / "dataset_info.json").read_bytes())
+    (home / "dataset_info.json").write_text(json.dumps({"demo_sft": registry["demo_sft"]}), encoding="ascii")
+    return home
+
+
+def sft(home: Path, form: str, model: Path, steps: int) -> dict[str, float]:
+    """One run of LLaMA-Factory in seconds: one step, and all that is no step."""
+    asked = yaml.safe_load((KIT / "recipes" / "sft" / "smollm2_135m_cpu.yaml").read_text(encoding="utf-8"))
+    out = home / "runs" / form
+    shutil.rmtree(out, ignore_errors=True)
+    asked |= {"model_name_or_path": str(model), "dataset": "demo_sft", "output_dir": str(out), "max_steps": steps}
+    asked |= {"per_device_train_batch_size": 1}
+    recipe = home / f"{form}.yaml"
+    recipe.write_text(yaml.safe_dump(asked), encoding="utf-8")
+    program = [str(KIT / ".venvs" / "kit" / "bin" / "finr1"), "sft"]
+    if form == "bare":
+        program = [str(STACKS / "sft" / "bin" / "llamafactory-cli"), "train"]
+    env = {**os.environ, "FINR1_HOME": str(home), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    begin = time.monotonic()
+    subprocess.run([*program, str(recipe)], check=True, cwd=home, env=env, capture_output=True)
+    wall = time.monotonic() - begin
+    history = json.loads((out / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    trained = next(line["train_runtime"] for line in reversed(history) if "train_runtime" in line)
+    return {"step_s": round(trained / steps, 4), "start_s": round(wall - trained, 2)}
+
+
+if __name__ == "__main__":
+    main()
