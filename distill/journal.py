@@ -121,6 +121,11 @@ class Journal:
     def __len__(self) -> int:
         return len(self._finished)
 
+    def is_answered(self, request_id: str) -> bool:
+        """Whether a request has ended with an answer."""
+        key = hash(request_id)
+        return key in self._finished and key not in self._errors
+
     def is_error(self, request_id: str) -> bool:
         """Whether a request has ended without an answer."""
         return hash(request_id) in self._errors

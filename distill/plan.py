@@ -76,6 +76,10 @@ class Look(NamedTuple):
         return self.wanted - self.answered - self.errors - self.in_batch
 
 
+# What most questions of a resumed run are.
+_ANSWERED = Look(wanted=1, answered=1)
+
+
 @dataclass
 class Plan:
     """What one teacher is to be asked, and how far that is done.
@@ -138,8 +142,7 @@ class Plan:
         That is the prompt, the model and what goes into the request beside it; not the address, nor the patience.
         """
         digest = self._asked_by.copy()
-        for message in prompt:
-            digest.update(f"{message['role']}\0{message['content']}\0".encode())
+        digest.update("".join([f"{message['role']}\0{message['content']}\0" for message in prompt]).encode())
         asked, name = digest.hexdigest(), self.teacher.name
         return [trace_id(question.id, name, sample, asked) for sample in range(self.teacher.samples)]
 
@@ -151,7 +154,10 @@ class Plan:
             return Look(without_solution=1)
         wanted = answered = errors = in_batch = changed = 0
         journal = self.journal
-        for request_id in self.request_ids(question, self.prompt(question)):
+        request_ids = self.request_ids(question, self.prompt(question))
+        if len(request_ids) == 1 and journal.is_answered(request_ids[0]):
+            return _ANSWERED
+        for request_id in request_ids:
             wanted += 1
             if request_id in journal:
                 errors += (failed := journal.is_error(request_id))
@@ -163,16 +169,14 @@ class Plan:
                 answered += self.keep_changed
         return Look(wanted, answered, errors, in_batch, changed)
 
-    def add(self, look: Look, offset: int) -> None:
-        """Take a question into the plan."""
-        self.wanted += look.wanted
-        self.answered += look.answered
-        self.errors += look.errors
-        self.in_batch += look.in_batch
-        self.changed += look.changed
-        self.without_solution += look.without_solution
-        if look.left:
-            self.offsets.append(offset)
+    def add(self, look: Look, times: int = 1) -> None:
+        """Count a question, or several that stand alike."""
+        self.wanted += times * look.wanted
+        self.answered += times * look.answered
+        self.errors += times * look.errors
+        self.in_batch += times * look.in_batch
+        self.changed += times * look.changed
+        self.without_solution += times * look.without_solution
 
     def at(self, question: Question) -> Iterator[Request]:
         """The requests of a question that have not ended."""
@@ -209,26 +213,35 @@ class Survey:
         self.plans = plans
         self.bad: Counter[str] = Counter()
         self.count = 0
-        self._finished: list[Look] | None = None
+        self._finished: tuple[Look, ...] = ()
+        alike: Counter[tuple[Look, ...]] = Counter()
         resumed = any(len(plan.journal) for plan in plans)
         for offset, question in located(questions, skip_bad, self.bad, self._glance if resumed else None):
             self.count += 1
-            looks = self._finished or [plan.look(question, self.count) for plan in plans]
-            self._finished = None
+            if self._finished:
+                alike[self._finished] += 1
+                self._finished = ()
+                continue
+            for plan in plans:
+                look = plan.look(question, self.count)
+                plan.add(look)
+                if look.left:
+                    plan.offsets.append(offset)
+        for looks, times in alike.items():
             for plan, look in zip(plans, looks, strict=True):
-                plan.add(look, offset)
+                plan.add(look, times)
 
     def _glance(self, line: bytes) -> Question | None:
         """The question of a line without any check, if nothing is left to ask about it."""
-        self._finished = None
+        self._finished = ()
         try:
-            row = from_json(line, cache_strings="keys")
-            question = cast(Question, SimpleNamespace(**{**_DEFAULTS, **row}))
-            looks = [plan.look(question, self.count + 1) for plan in self.plans]
+            question = cast(Question, SimpleNamespace(**(_DEFAULTS | from_json(line, cache_strings="keys"))))
+            looks = tuple([plan.look(question, self.count + 1) for plan in self.plans])
         except (ValueError, KeyError, TypeError, AttributeError):
             return None  # the full check says what is wrong with it
-        if any(look.left for look in looks):
-            return None
+        for look in looks:
+            if look is not _ANSWERED and look.left:
+                return None
         self._finished = looks
         return question
 
