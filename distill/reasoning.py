@@ -31,7 +31,7 @@ _RUN = 8
 # A sentence shorter than this says no step ("So:", "1.", "好的，"): 12 bytes are two or three English words or four
 # Chinese characters. One with an equation is a step at any length.
 _SHORTEST_STEP = 12
-_SENTENCE_END = re.compile(r"[\n。！？；]|[.!?;](?=\s)")
+_SENTENCE_END = re.compile(r"[\n。！？；]|[.!?;](?=\s|$)")
 _ENUMERATION = re.compile(
     r"^[\s\-*•#>]*(?:\(?\d{1,2}[.)、）]\s*|step \d+\s*[:.]\s*|第[一二三四五六七八九十]+步[：:，,]?)?", re.IGNORECASE
 )

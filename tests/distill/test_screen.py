@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import numbered_question
+from pydantic import ValidationError
 
 from distill import manifest, screen
 from distill.journal import Journal, trace_id
-from distill.reasoning import Reasoning
+from distill.reasoning import Reasoning, count_steps, measured, terms
 from distill.records import Question, Trace, Verdict, read_records, write_records
 from distill.reply import completion
 from distill.screen_funnel import STEPS
 from distill.screen_rules import Place, screen_all
+from reward_plugins.completion import parse
 from reward_plugins.errors import Refused
+
+KIT = Path(__file__).parents[2]
+GENERATED = KIT.parent / "shared" / "data" / "finqa" / "model_outputs" / "fin-r1_on_test100.json"
 
 STEPWISE = "Revenue is 300 and profit is 12. The net margin is profit divided by revenue. 12 / 300 = 0.04. As a share that is 4%."
 
@@ -90,7 +99,7 @@ def verdicts(settings: screen.Settings) -> list[Verdict]:
 
 
 def adds_up(counts: dict) -> None:  # type: ignore[type-arg]
-    for step, following in zip(STEPS, STEPS[1:-1], strict=False):
+    for step, following in itertools.pairwise(STEPS[:-1]):
         assert counts[step] == counts[following] + sum(counts["lost"][following].values()), following
     assert counts["kept"] == counts["well_reasoned"] == counts["why"].get("kept", 0)
     assert counts["right"] == sum(counts["right_by"].values())
@@ -191,3 +200,73 @@ def test_workers_change_nothing_that_the_result_depends_on(tmp_path: Path) -> No
     assert manifest.is_current(settings.manifest_path(), more, more.inputs())
     stricter = settings.model_copy(update={"reasoning": Reasoning(steps=9)})
     assert not manifest.is_current(settings.manifest_path(), stricter, stricter.inputs())
+
+
+@pytest.mark.parametrize(
+    "path", sorted((KIT / "recipes" / "distill").glob("*_screen.yaml")), ids=lambda path: path.stem
+)
+def test_the_kit_s_recipes_are_read(path: Path) -> None:
+    settings = screen.Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert settings.judge is None or (KIT / (settings.judge.system_prompt or "")).is_file()
+
+
+def test_the_rules_keep_what_fin_r1_wrote() -> None:
+    if not GENERATED.is_file():
+        pytest.skip("Fin-R1's generations are not in ../shared/data")
+    rows = json.loads(GENERATED.read_bytes())
+    asked = [numbered_question(0).model_copy(update={"question": row["question"]}) for row in rows]
+    reasonings = [parse(row["generation"]).reasoning for row in rows]
+    failed = Counter(
+        Reasoning().fails(measured(text, question)) for text, question in zip(reasonings, asked, strict=True)
+    )
+    assert len(rows) == 100 and failed == {"": 100}
+    # The same reasoning under another question of the set has lost its subject, and looped reasoning its content.
+    moved = [
+        measured(text, question)["term_overlap"].score
+        for text, question in zip(reasonings, asked[1:] + asked[:1], strict=True)
+    ]
+    assert sum(moved) / 100 < 0.5
+    looped = Counter(
+        Reasoning().fails(measured(text[:600] * 5, question)) for text, question in zip(reasonings, asked, strict=True)
+    )
+    assert looped == {"diversity": 100}
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("", 0),
+        ("So:", 0),
+        ("1. Revenue is 300.\n2. Profit is 12.\n3. Margin = 12 / 300 = 4%.", 3),
+        ("Step 1: Revenue is 300. Step 2: Revenue is 300.", 1),
+        ("1. Revenue is 300.\n2. Revenue is 300.", 1),
+        ("第一步，营业收入为三百万元。第二步，净利润为十二万元。所以净利率为4%。", 3),
+        ("x = 4", 1),
+        ("It is 4.5 and no more than that", 1),
+    ],
+)
+def test_steps_are_counted(text: str, steps: int) -> None:
+    assert count_steps(text) == steps
+
+
+def test_terms_are_words_or_pairs_of_characters() -> None:
+    assert terms("What was the net margin of ACME in 2009?") == {"margin", "acme"}
+    assert terms("公司的净利率是多少？") == {"公司", "净利", "利率"}
+    overlap = measured(
+        "公司净利率等于净利润除以收入。", numbered_question(0).model_copy(update={"question": "公司的净利率是多少？"})
+    )
+    assert overlap["term_overlap"].score == 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\ud800 torn = 1", "a" * 100_000, "=" * 100_000, "第" * 100_000, "\n" * 100_000, "1. " * 50_000]
+)
+def test_any_text_is_measured_in_linear_time(text: str) -> None:
+    start = time.perf_counter()
+    measured(text, numbered_question(0))
+    assert time.perf_counter() - start < 1.0
+
+
+def test_thresholds_that_keep_nothing_are_refused() -> None:
+    with pytest.raises(ValidationError, match="nothing could be kept"):
+        Reasoning(shortest=10, longest=5)
