@@ -26,6 +26,7 @@ _MARKER = re.compile(r"(?:^|(?<=[\s;；。）)？?：:]))[(（]?([A-Z])[)）.、
 _LOWER_ONLY = re.compile(
     r"(?:the answer is |option |choice |选项?)?[\s(\[{'\"]*([a-z]|[a-h](?:[\s,;、和&/]*[a-h])*)[\s)\]}'\".。]*"
 )
+_AMPERSANDS = re.compile(r"[A-H](?: ?& ?[A-H]){1,7}")  # elsewhere R&D and S&P are no letters
 _ALL = re.compile(
     r"^\s*(?:以上(?:都|均|全)(?:选|是|对|正确)|以上皆是|全选|全部(?:正确|都选|选)?|all of (?:the above|them)|all options)\s*[.。]?\s*$",
     re.I,
@@ -41,7 +42,7 @@ _AFFIRMS = re.compile(
 _CHOSEN_BEFORE = re.compile(r"选|答案|正确|\b(?:correct|answer|choice|option)\b", re.IGNORECASE)
 _HEDGE = re.compile(
     r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|possible|might|could|guess|unsure|not sure|unless|any|others?|"
-    r"none|all|although|but)\b|\b(?:lean(?:s|ing)?|inclined|toss-?up|whichever|some|one of)\b|或|还是|可能|也许|不确定|猜|之一|以上|全部|倾向|不能?排除|各半|任[选意一]|随便|其[余他]|都不|[?？]|[A-Z]\s*[中里当]+[,，]?\s*(?:只|仅)|中的?(?:任何|某|其)?[一两几][个项者]",
+    r"none|all|although|but)\b|\b(?:lean(?:s|ing)?|inclined|toss-?up|whichever|some|one of)\b|或|还是|可能|也许|不确定|猜|之一|以上|全部|倾向|不能?排除|各半|任[选意一]|随便|其[余他](?!选?项?[^，。;；\n]{0,14}[错不弱低差小慢非无])|都不|如果|假如|要么|[?？]|[A-Z]\s*[中里当]+[,，]?\s*(?:只|仅)|中的?(?:任何|某|其)?[一两几][个项者]|(?<![(（])[A-Z][(（][A-Z][)）]",
     re.IGNORECASE,
 )
 _EVERY = re.compile(r"全部|以上|\ball\b", re.IGNORECASE)  # no hedge beside all the letters
@@ -81,10 +82,10 @@ def _patterns(letter: str) -> _Patterns:
     listed = rf"\(?{letter}\)?(?:(?:[\s、,/&+和与及]|and|以及|选项|option){{0,6}}\(?{letter}\)?){{0,8}}(?![A-Za-z])"
     excepted = re.compile(
         rf"除了?\s*(?:选项)?({letters})\s*(?:选?项)?(?:以?外|之外)|({letters})\s*(?:选?项)?以外|除了?\s*(?:选项)?({letters})\s*(?:选?项)?[,，]?(?=[都均全])"
-        rf"|\b(?i:all|every|everything|any)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({letters})",
+        rf"|\b(?i:all|every|everything|any|anything)\b[^.]{{0,40}}\b(?:except|but|other than)\b(?: for)?(?: options?)? ({letters})",
     )
     not_before = re.compile(
-        rf"(?:不选|非|不应选|不能选|不应该选|不是|不可能是|不会是|并非|(?<!不)(?<!能)排除|不包括|(?:\b(?:not(?: be)?|cannot be|can't be|couldn't be|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out)\b))"
+        rf"(?:不选|非|不应选|不能选|不应该选|不是|不可能是|不会是|并非|(?<!不)(?<!能)排除|不包括|(?:\b(?:not(?: be)?|cannot be|can't be|couldn't be|isn't|neither|nor|excluding|exclude|rather than|instead of|rule out|except(?: for)?|other than|apart from|avoid)\b))"
         rf"\s*(?:选项|options?)?\s*({letters})(?:{join}(?:nor|or|或)\s*({letters}))?(?:[,，]? ?\bbut\b)?",
         re.IGNORECASE,
     )
@@ -154,6 +155,8 @@ def chosen(
         return none, "it names too many letters"
     few = keys <= _USUAL
     patterns = _patterns("[A-H]" if few else "[A-Z]")
+    if _AMPERSANDS.fullmatch(text):
+        text = text.replace("&", ",")
     if lower := _LOWER_ONLY.fullmatch(text):
         text = lower.group(1).upper()
     if match := patterns.excepted.search(text):

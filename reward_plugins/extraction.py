@@ -18,12 +18,15 @@ _MOST_BOXES = 64  # from the end; the rest are steps, or too many answers in any
 MOST_ANSWERS = 8
 
 _LINE = re.compile(
-    r"(?:\b(?:the |my |our )?(?:(?:final|correct|right|best) )?(?:answer|option|choice)\b(?: is| would be| should be|(?= ?[:：]))"
+    r"(?:\b(?:the |my |our )?(?:(?:final|correct|right|best) )?(?:answer|option|choice)\b(?: is| would be| should be|(?= ?(?:[:：]|=(?!=)|->|→)))"
     r"|(?:最终|正确|最后|本题|标准)?(?:答案|(?<![A-H])选项|结果)(?:应该|应当|应)?(?:是|为|选|(?=[】\])]? ?[:：]|[】\]]))"
     r"|(?:故|应|应当|应该|本题|综上(?:所述)?|因此|所以|正确的?是?)[,，]?(?:本题|应|应该|正确答案)?选(?:择|项)?(?!项?[A-H]?(?:不|错)))"
-    r"(?: ?option\b| ?选项(?=[A-Z ]))?[】\])]?[ \t]*[:：]?[ \t]*|^#{4} +(?!(?:the )?(?:final )?(?:answer|result)\b|(?:最终)?(?:答案|结果))|^(?:#{1,6} +)?(?:the )?(?:final )?(?:answer|result)[ \t]*[:：]?[ \t]*$"
+    r"(?: ?option\b| ?选项(?=[A-Z ]))?[】\])]?[ \t]*(?:[:：]|=(?!=)|->|→)?[ \t]*|^#{4} +(?!(?:the )?(?:final )?(?:answer|result)\b|(?:最终)?(?:答案|结果))|^(?:#{1,6} +)?(?:the )?(?:final )?(?:answer|result)[ \t]*[:：]?[ \t]*$"
     r"|^(?:#{1,6} +)?(?:最终)?(?:答案|结果)[ \t]*[:：]?[ \t]*$|^(?:答|ans(?:wer)?)[ \t]*[:：][ \t]*",
     re.IGNORECASE | re.MULTILINE,
+)
+_CLOSING = re.compile(
+    r"^(?:#{1,6} +)?(?:(?:the )?(?:final )?result|conclusion|结论|结果)[ \t]*[:：=][ \t]*(\S.{0,200})\Z", re.I | re.M
 )
 # The signed-off answer stands at the end; a line with a page of text behind it is a step on the way.
 _LONGEST_AFTER = 600
@@ -72,6 +75,8 @@ def final_answers(completion: Completion) -> Extraction:
         return Extraction(_distinct(found + [line for line in lines if "\\boxed" not in line]), "box")
     if lines:
         return Extraction(_distinct(lines), "line")
+    if closing := _closing(completion.outside):
+        return Extraction((closing,), "line")
     text = "" if completion.blocks else completion.outside.strip()
     if text and len(text) <= 60 and "\n" not in text and not completion.cut_off:
         return Extraction((text,), "text")
@@ -158,6 +163,12 @@ def announced(text: str) -> list[str]:
         if answer and (len(text) - match.end() <= _LONGEST_AFTER or "final" in match.group().lower()):
             found.append(answer)
     return found
+
+
+def _closing(text: str) -> str:
+    """What a last line says that is headed "Result:" or 结论：; such a line further up is a step."""
+    match = _CLOSING.search(ENVIRONMENT.sub("", text).replace("**", "").rstrip()[-_LONGEST_AFTER:])
+    return match[1].strip() if match else ""
 
 
 def _distinct(answers: list[str]) -> tuple[str, ...]:

@@ -9,18 +9,30 @@ _GOLD_NO = frozenset(
     ["no", "false", "否", "错", "错误", "いいえ", "0.0", "n", "f", "×", "不是", "不对", "不正确", "不属实", "不合规"]
 )
 
-_MARKS = {"√": True, "✓": True, "✔": True, "×": False, "✗": False, "✘": False}
+_MARKS = {
+    "y": True,
+    "n": False,
+    "t": True,
+    "f": False,
+    "√": True,
+    "✓": True,
+    "✔": True,
+    "×": False,
+    "✗": False,
+    "✘": False,
+}
 _LEAD = re.compile(
     r"^(?:(?:我的?|我们的?|最终|本题)?(?:答案|回答|判断|结论|结果|选择|认为)(?:结果)?(?:应该?)?(?:是|为)?|(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?|"
     r"so|therefore|thus|hence)?[\s:：,，“”\"'\[(【]*",
     re.IGNORECASE,
 )
 _BOTH = re.compile(
-    r"是否|是不是|对不对|是/否|对错|正误|真假|正确/?错误|错误/?正确|是与否|yes ?/ ?no|true ?/ ?false|部分|不一定|未必|不确定|可能|也许|或|既|也(?:可以|可|能|行|算)|[均都皆]可|都行|"
+    r"是否|是不是|对不对|是/否|对错|正误|真假|正确/?错误|错误/?正确|是与否|yes ?/ ?no|true ?/ ?false|部分|不一定|未必|不确定|可能|也许|或|既|也(?:可以|可|能|行|算)|不(?:清楚|知|好说|明|详|得而知|了解)|难(?:说|以)|说不准|看情况|视情况|取决于|[均都皆]可|都行|"
     r"一半|\b(?:maybe|perhaps|possibly|probably|partly|partially|unclear|may|might|either|depends|or|vs|versus|guess|no idea|hardly|barely|scarcely|far from)\b|[?？]|猜|(?:无法|不能|难以|不可)(?:说|认为|判断|认定|断言|算)|はい.{0,3}いいえ",
     re.IGNORECASE,
 )
 # 是正确的, 对于: the first character is no judgement of its own.
+_DENIALS = tuple("不未没非")
 _GOES_ON = frozenset("于正错不否比")
 # "not no" is said by nobody who means yes.
 _DOUBLE = re.compile(r"(?:\bnot|不是|并非)\s*[“\"']?(?:no\b|否|いいえ|はい)", re.IGNORECASE)
@@ -67,8 +79,8 @@ def polarity(text: str, digits: bool = False, question: str = "") -> bool | None
     bare = text.strip().strip(" .。!！\"'“”*()（）[]【】{}")
     if digits and bare in ("1", "1.0", "0", "0.0"):
         return bare[0] == "1"
-    if bare in _MARKS:
-        return _MARKS[bare]
+    if bare.lower() in _MARKS:
+        return _MARKS[bare.lower()]
     if _BOTH.search(bare) or _DOUBLE.search(bare):
         return None
     lead = _LEAD.match(bare)
@@ -80,6 +92,8 @@ def polarity(text: str, digits: bool = False, question: str = "") -> bool | None
         if match.group() in ("是", "对") and rest[match.end() : match.end() + 1] in _GOES_ON:
             continue
         after = rest[match.end() :]
+        if not value and after[:1] in _DENIALS:  # 不是不合规
+            return None
         if match.group() in ("并非", "非", "不是") and _turned(after, question):
             return None
         if not after or not (after[0].isalnum() and after[0] < "\u3040"):
@@ -113,7 +127,6 @@ def _contradicts(after: str, value: bool) -> bool:
 
 
 _WHETHER = re.compile(r"(?:是否|能否|可否|有没有|会不会)(?:会|能)?([\u4e00-\u9fff]{2})")
-_DENYING = "不未没非"
 
 
 def asked_predicate(text: str, question: str) -> bool | None:
@@ -125,7 +138,7 @@ def asked_predicate(text: str, question: str) -> bool | None:
         verb = match.group(1)
         at = text.find(verb)
         if at >= 0:
-            denials = sum(character in _DENYING for character in text[max(0, at - 3) : at])
+            denials = sum(character in _DENIALS for character in text[max(0, at - 3) : at])
             denials += text[at + 2 : at + 3] in ("不", "未", "没") and text[at + 2 : at + 4] != "不少"
             return denials % 2 == 0  # 并非不属于 says 属于
     return None

@@ -45,6 +45,10 @@ _HALF_OF_NEXT = re.compile(r"个半(?=月|小时|季度)")
 _HALF_MORE = re.compile(r"半(?![年月日天成])| and a half\b")
 # 1年6个月, 八角五分, 1 year and 6 months: what may stand between the parts of one amount.
 _COMPOUND = re.compile(r" ?(?:and |, ?|零|又)?")
+# "three (3) years", 三（3）年
+_SAID_TWICE = re.compile(
+    rf"(?P<word>\b[a-z]{{3,9}}(?:-[a-z]{{3,5}})?|[{_CN}]{{1,3}})(?P<gap> ?)\((?P<figure>\d{{1,3}})\)", re.I
+)
 _DATED = re.compile(r"(?<!个)[月日]$")
 _NEGATIVE_WORD = re.compile(r"(?:negative|minus|负的?) ?$", re.IGNORECASE)
 
@@ -92,6 +96,8 @@ def scan(text: str) -> list[Quantity] | None:
 
     Number words count only where the text has no figures.
     """
+    if "(" in text:
+        text = _SAID_TWICE.sub(_said_once, text)
     found: list[Quantity] = []
     words: list[Quantity] = []
     last = 0
@@ -122,6 +128,13 @@ def scan(text: str) -> list[Quantity] | None:
     if not words:
         return _compounds(text, _spelled(text))
     return words
+
+
+def _said_once(match: re.Match[str]) -> str:
+    """ "three (3)" without the brackets, which would be a minus; at the same places."""
+    read = spelled.parse(match["word"]) or hanzi.parse(match["word"])
+    same = read is not None and read[0] == int(match["figure"])
+    return f"{match['word']}{match['gap']} {match['figure']} " if same else match.group()
 
 
 def _compounds(text: str, found: list[Quantity]) -> list[Quantity]:

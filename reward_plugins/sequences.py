@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 from reward_plugins.quantity import Quantity, scan, whole
@@ -100,7 +101,9 @@ def compare_items(
         if sorted(at) == list(range(len(items))):
             items = [item for _, item in sorted(zip(at, items, strict=True))]
             items = [
-                re.sub(rf"[(]?(?:\b(?:in|for|FY|fiscal) ?)?{label}年?[)]?\s*[:：=]?|\bin\s*$", " ", item).strip(" :：,")
+                re.sub(
+                    rf"[(]?(?:\b(?:in|for|FY|fiscal) ?)?{label}年?[)]?\s*(?:[:：=]|-(?=\s))?|\bin\s*$", " ", item
+                ).strip(" :：,")
                 for item, label in zip(items, labels, strict=True)
             ]
             ordered = True
@@ -150,7 +153,8 @@ def _ends(text: str, found: list[Quantity] | None) -> tuple[Quantity, Quantity] 
         between = text[low.end : high.start].strip()
         joined = between in ("-", "~", "至", "到", "to", "", "and", "和", "与") and (between or text[high.start] == "-")
         if joined and not (between in ("and", "和", "与") and not _IN_SENTENCE.search(text[: low.start + 1])):
-            return low, high
+            joiner = not between and high.sign < 0  # "10% -15%": the minus joins the two
+            return low, replace(high, value=-high.value, sign=0) if joiner else high
     return None
 
 
@@ -167,7 +171,7 @@ def compare_range(answer: str, gold: tuple[Quantity, Quantity]) -> tuple[str, st
     kinds = [_family(end.unit) for end in (_shared_unit(ends)[1], _shared_unit(gold)[1])]
     if kinds[0] != kinds[1] and not (kinds[0][0] == "" and kinds[1][0] == "money"):
         return "wrong", "the range is in another unit"
-    same = all(abs(one) == abs(other) for one, other in zip(ours, theirs, strict=True))
+    same = all(one == other for one, other in zip(ours, theirs, strict=True))
     return ("correct", "the same range") if same else ("wrong", "another range")
 
 

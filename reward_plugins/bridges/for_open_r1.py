@@ -1,10 +1,16 @@
 """open-r1: put the kit's rewards where its registry looks, then run its script.
 
-python -m reward_plugins.bridges.for_open_r1 --config recipe.yaml   # reward_funcs: [finance_accuracy, finance_format]
+python -m reward_plugins.bridges.for_open_r1 --config recipe.yaml   # reward_funcs: [finance_accuracy, my_module.my_reward]
+
+A name with a dot is a path to a function, as in `trl grpo`; one without is the kit's where it has it, else open-r1's own.
 """
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import importlib
+import inspect
 import runpy
 from collections.abc import Callable
 from typing import Any
@@ -25,11 +31,33 @@ def install() -> None:
         found: list[Callable[..., Any]] = []
         for name in wanted:
             script_args.reward_funcs = [name]
-            found += [OURS[name]] if name in OURS else original(script_args)
+            if name in OURS or "." in name:
+                found.append(_at_once(OURS[name] if name in OURS else _at(name)))
+            else:
+                found += original(script_args)
         script_args.reward_funcs = wanted
         return found
 
     theirs.get_reward_funcs = get_reward_funcs
+
+
+def _at(path: str) -> Callable[..., Any]:
+    """The function that a dotted path leads to."""
+    module, _, name = path.rpartition(".")
+    reward: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return reward
+
+
+def _at_once(reward: Callable[..., Any]) -> Callable[..., Any]:
+    """TRL 0.18 calls a reward and takes what it gets: one that must be awaited is awaited here."""
+    if not inspect.iscoroutinefunction(getattr(reward, "__call__", reward)) and not inspect.iscoroutinefunction(reward):
+        return reward
+
+    @functools.wraps(reward, updated=())
+    def awaited(**columns: Any) -> Any:
+        return asyncio.run(reward(**columns))
+
+    return awaited
 
 
 if __name__ == "__main__":
