@@ -17,12 +17,13 @@ from rich.progress import Progress
 
 from distill import manifest
 from distill.progress import progress_bars
-from distill.questions import document, fingerprint
+from distill.questions import check_meta, document, fingerprint
 from distill.records import Question, written_whole
 from distill.sampling import Drawing, Sample
 from distill.sources import LeftOut, Source, catalogue
 from distill.stage import StageSettings
 from reward_plugins.errors import Refused
+from reward_plugins.golds import refusal
 
 LEFT_OUT = "left_out.jsonl"
 
@@ -91,7 +92,8 @@ def run(settings: Settings) -> dict[str, Any]:
 
     The same settings and files give the same bytes. Raises `Refused` where a source cannot be read or gives no
     question at all, two sources give one id, or two splits overlap (unless `overlap: drop`); then nothing is written.
-    A sample takes a second pass over the sources.
+    A gold that the verifier does not accept as its own answer gets `meta["doubt"]`: it is no ground for a reward. A
+    sample takes a second pass over the sources.
     """
     stage = manifest.Run("prepare", settings)
     settings.manifest_path().unlink(missing_ok=True)
@@ -117,6 +119,8 @@ def run(settings: Settings) -> dict[str, Any]:
                 sources[f"{name}: {placed.split}"] += 1
                 licences[placed.licence] += 1
                 types[str(placed.meta.get("type", ""))] += 1
+                if refused := refusal(placed.gold, placed.question, check_meta(placed)):
+                    placed.meta.setdefault("doubt", refused)
                 doubts[name] += "doubt" in placed.meta
                 documents[placed.split].add(hash(document(placed)))
                 record, target = placed.model_dump(), f"{placed.split}.jsonl"

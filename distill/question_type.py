@@ -57,13 +57,14 @@ _KNOW = re.compile(
     r"|\bwhich of (?:the|these)\b|\bwhat (?:is|are|does) (?:an?|the term)\b|\bdefin(?:e|ition)\b|true or false",
     re.IGNORECASE,
 )
+_END = 2000
 _LONG = 400  # characters from which a question without choices brings its own text to be read
 
 
 def question_type(question: Question) -> str:
     """One of `TYPES`, from the question's text, its choices, its gold and its task."""
-    text, choices, read = question.question, question.choices, _READ_TASK.search(question.task)
-    if _worked_out(question):
+    text, choices, read = _ends(question.question), question.choices, _READ_TASK.search(question.task)
+    if _worked_out(question, text):
         return "calculation"
     if read or question.context or question.answer_type in ("label", "list"):
         return "analysis"
@@ -80,8 +81,13 @@ def question_type(question: Question) -> str:
     return "analysis" if _WEIGH.search(text) else "reasoning"
 
 
-def _worked_out(question: Question) -> bool:
-    text, choices = question.question, question.choices
+def _ends(text: str) -> str:
+    """A long text's beginning and end; instructions stand there, and the rules stay quick."""
+    return text if len(text) <= 2 * _END else f"{text[:_END]}\n{text[-_END:]}"
+
+
+def _worked_out(question: Question, text: str) -> bool:
+    choices = question.choices
     given = len(_NUMBER.findall(text))
     if choices:
         figures = all(_FIGURE.fullmatch(choice.strip()) for choice in choices.values())

@@ -27,14 +27,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from distill.question_type import question_type
-from distill.questions import check_meta
 from distill.records import Question
 from distill.sources.files import DEFAULT_ENCODING, Broken, file_rows, files_of
 from distill.sources.hub import Hub, hub_rows
 from distill.sources.rows import BadRow, LeftOut, Row, each
 from distill.sources.suggestion import did_you_mean
 from reward_plugins.errors import Refused
-from reward_plugins.golds import refusal
 
 __all__ = ["BadRow", "CatalogueEntry", "LeftOut", "Row", "Source", "catalogue"]
 
@@ -122,11 +120,7 @@ class Source(BaseModel):
         return parameters
 
     def questions(self) -> Iterator[Question | LeftOut]:
-        """The rows of the source, good and bad.
-
-        A question without `meta["type"]` is given one, and `meta["doubt"]` where the verifier does not accept the
-        gold as its own answer: such a gold is no ground for a reward.
-        """
+        """The rows of the source, good and bad; a question without `meta["type"]` is given one."""
         function, parameters = _function(self.name), self.parameters()
         if _of_rows(function):
             own = {key: value for key, value in parameters.items() if key not in _PLACE}
@@ -136,8 +130,6 @@ class Source(BaseModel):
         for row in found:
             if isinstance(row, Question):
                 row.meta.setdefault("type", question_type(row))
-                if refused := refusal(row.gold, row.question, check_meta(row)):
-                    row.meta.setdefault("doubt", refused)
             yield row
 
     def files(self) -> list[Path]:

@@ -120,7 +120,7 @@ class Row:
             id=f"{self.source}/{id or self.name}",
             source=self.source,
             split=self.split,
-            lang=lang or self.lang or language_of(passage + text),
+            lang=lang or self.lang or language_of(text[:1000] + passage[:1000]),
             task=task,
             question=text,
             context=passage,

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import json
 import re
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from distill import manifest, prepare, sources
 from distill.finmath import generate
 from distill.questions import check_meta, document, fingerprint, read_questions
 from distill.records import Question, write_records
+from distill.sampling import allotted
 from distill.sources import LeftOut, Source, catalogue
 from distill.sources.finqa_program import work_out
 from distill.sources.tables import markdown
@@ -311,3 +316,112 @@ def test_an_id_that_stands_twice_in_a_file_is_named(tmp_path: Path) -> None:
 def test_markdown() -> None:
     assert markdown([["a|b", "c"], ["1\n2"]]) == "| a\\|b | c |\n| --- | --- |\n| 1 2 |  |"
     assert markdown([]) == ""
+
+
+def test_splits_in_one_word() -> None:
+    for split, shares in (("8:2", {"test": 0.2}), ("8:1:1", {"validation": 0.1, "test": 0.1}), (None, {})):
+        assert settings(Path("q"), FINMATH, split=split).shares("finmath") == shares
+    own = settings(Path("q"), FINMATH, split="8:2", holdout={"finmath": {"dev": 0.5}})
+    assert own.shares("finmath") == {"dev": 0.5}, "a holdout of its own goes before"
+    for wrong in ("8", "8:0", "8/2", "7:1:1:1", "0.8:0.2"):
+        with pytest.raises(ValidationError, match="say it as 8:2"):
+            settings(Path("q"), FINMATH, split=wrong)
+
+
+@needs_finqa
+def test_the_rule_of_a_split_is_the_one_that_is_documented(tmp_path: Path) -> None:
+    """A document's place is the first 8 bytes of blake2b of "seed/document"; validation takes the low end, then test."""
+    sources = [{"name": "finqa", "path": FINQA, "part": "dev"}]
+    prepare.run(settings(tmp_path / "q", sources, split="8:1:1", seed=3))
+    for split in ("train", "validation", "test"):
+        for question in read_questions(tmp_path / "q" / f"{split}.jsonl"):
+            digest = hashlib.blake2b(f"3/finqa:{question.meta['doc']}".encode(), digest_size=8).digest()
+            place = int.from_bytes(digest, "big") / 2**64
+            assert split == ("validation" if place < 0.1 else "test" if place < 0.2 else "train")
+
+
+def drawn(out: Path, sample: Any, sources: list[dict[str, Any]] = FINMATH, **more: Any) -> list[Question]:
+    prepare.run(settings(out, sources, sample=sample, **more))
+    return [question for file in sorted(out.glob("t*.jsonl")) for question in read_questions(file)]
+
+
+def test_a_sample_is_made_up_like_the_whole(tmp_path: Path) -> None:
+    whole = drawn(tmp_path / "all", None)
+    part = drawn(tmp_path / "part", 30)
+    assert len(part) == 30 and {question.id for question in part} <= {question.id for question in whole}
+    traits = [Counter((q.split, q.lang, q.meta["type"]) for q in questions) for questions in (whole, part)]
+    for stratum, count in traits[0].items():
+        assert abs(traits[1][stratum] - count / 3) < 1, stratum
+    assert part == drawn(tmp_path / "again", {"count": 30, "by": ["source", "type", "lang"]})
+    assert {q.id for q in part} != {q.id for q in drawn(tmp_path / "seed", 30, seed=1)}
+    assert drawn(tmp_path / "more", 500) == whole
+    backwards = drawn(tmp_path / "back", 30, FINMATH[::-1])
+    assert {q.id for q in backwards} == {q.id for q in part}, "the order of the sources does not count"
+
+
+def test_a_sample_of_stated_types(tmp_path: Path) -> None:
+    sample = {"count": 20, "shares": {"calculation": 0.75, "reasoning": 0.25}}
+    assert Counter(q.meta["type"] for q in drawn(tmp_path / "q", sample)) == {"calculation": 15, "reasoning": 5}
+    few = drawn(tmp_path / "few", {"count": 80, "shares": {"reasoning": 1.0}})
+    assert 0 < len(few) < 80 and {q.meta["type"] for q in few} == {"reasoning"}, "what is not there is not made up"
+    counts = json.loads((tmp_path / "few" / "manifest.json").read_text(encoding="utf-8"))["counts"]
+    assert sum(counts["questions"].values()) == len(few) and counts["drawn"]
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [0, {"count": 5, "by": ["colour"]}, {"count": 5, "shares": {"sums": 1.0}}, {"count": 5, "shares": {"concept": 0.5}},
+     {"count": 5, "by": ["lang"], "shares": {"concept": 1.0}}],
+)  # fmt: skip
+def test_a_sample_that_cannot_work_is_refused_when_read(sample: Any) -> None:
+    with pytest.raises(ValidationError, match="sample"):
+        settings(Path("q"), FINMATH, sample=sample)
+
+
+@given(
+    st.dictionaries(st.text(max_size=2).map(lambda name: (name,)), st.integers(0, 50), max_size=8), st.integers(0, 300)
+)
+def test_allotments_add_up(sizes: dict[tuple[str, ...], int], count: int) -> None:
+    wanted = allotted(sizes, count)
+    whole = sum(sizes.values())
+    assert sum(wanted.values()) == min(count, whole) and wanted.keys() == sizes.keys()
+    for stratum, size in sizes.items():
+        assert 0 <= wanted[stratum] <= size
+        assert count >= whole or abs(wanted[stratum] - count * size / whole) < 1
+
+
+def test_a_source_without_a_question_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text('{"question": "Why?"}\n', encoding="utf-8")
+    sources = [*FINMATH, {"name": "own", "path": tmp_path / "own.jsonl"}]
+    with pytest.raises(Refused, match=r"the source 'own' gave no question; 1 rows .* \"no column 'answer'"):
+        prepare.run(settings(tmp_path / "q", sources))
+    assert not (tmp_path / "q" / "train.jsonl").exists()
+
+
+def test_a_gold_that_is_not_its_own_answer_is_doubted(tmp_path: Path) -> None:
+    rows = [{"question": "How much?", "answer": answer} for answer in ("12 million", "~~12~~")]
+    path = tmp_path / "own.jsonl"
+    rows[1]["question"] = "How much else?"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    counts = prepare.run(settings(tmp_path / "q", [{"name": "own", "path": path}]))
+    fine, doubted = read_questions(tmp_path / "q" / "train.jsonl")
+    assert "doubt" not in fine.meta and doubted.meta["doubt"] == "the gold is empty"
+    assert counts["doubted"] == {"own": 1}
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 MB of rows are parted and sampled within 2.5 MB (the verifier's own cache, of 16,384 golds, set aside)."""
+    path = tmp_path / "own.jsonl"
+    with path.open("w", encoding="utf-8") as out:
+        for number in range(1000):
+            row = {"question": f"{number}?", "context": "long " * 2000, "answer": str(number), "doc": str(number)}
+            out.write(json.dumps(row) + "\n")
+    monkeypatch.setattr(prepare, "refusal", lambda *_: "")
+    tracemalloc.start()
+    try:
+        counts = prepare.run(settings(tmp_path / "q", [{"name": "own", "path": path}], sample=500, split="8:2"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(counts["questions"].values()) == 500
+    assert peak < 2.5e6 < path.stat().st_size / 4, peak

@@ -49,7 +49,7 @@ def read(name: str, path: Path, **more: Any) -> tuple[list[Question], list[LeftO
     rows = list(Source.model_validate({"name": name, "path": path, **more}).questions())
     good = [row for row in rows if isinstance(row, Question)]
     for question in good:
-        assert refusal(question.gold, question.question, check_meta(question)) == "" or "doubt" in question.meta
+        assert refusal(question.gold, question.question, check_meta(question)) == ""
         assert question.source == name and question.meta["dataset"] == name and question.meta["type"]
     return good, [row for row in rows if isinstance(row, LeftOut)]
 
