@@ -260,8 +260,10 @@ def compare(claim: Claim, gold: NumericGold, wanted: Asked, japanese: bool = Fal
     candidates, why = _amounts(quantity, gold, wanted)
     if not candidates:
         return "wrong", why
+    # "3 years" of a contract are not 2.6 years; a duration that was computed has decimals
+    whole_units = gold.unit.kind == "time" and gold.targets[0].place == gold.unit.size
     outcomes = [
-        same(quantity.value * factor * sign, quantity.place * factor, gold.targets, gold.unit.size)
+        same(quantity.value * factor * sign, quantity.place * factor, gold.targets, gold.unit.size, whole_units)
         for factor in candidates
     ]
     for agrees, reason in outcomes:

@@ -42,7 +42,7 @@ _AFFIRMS = re.compile(
 _CHOSEN_BEFORE = re.compile(r"选|答案|正确|\b(?:correct|answer|choice|option)\b", re.IGNORECASE)
 _HEDGE = re.compile(
     r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|possible|might|could|guess|unsure|not sure|unless|any|others?|"
-    r"none|all|although|but)\b|\b(?:lean(?:s|ing)?|inclined|toss-?up|whichever|some|one of)\b|或|还是|可能|也许|不确定|猜|之一|以上|全部|倾向|不能?排除|各半|任[选意一]|随便|其[余他](?!选?项?[^，。;；\n]{0,14}[错不弱低差小慢非无])|都不|如果|假如|要么|[?？]|[A-Z]\s*[中里当]+[,，]?\s*(?:只|仅)|中的?(?:任何|某|其)?[一两几][个项者]|(?<![(（])[A-Z][(（][A-Z][)）]",
+    r"none|all|although|but)\b|\b(?:lean(?:s|ing)?|inclined|toss-?up|depend(?:s|ing)|whichever|some|one of)\b|或|还是|可能|也许|不确定|猜|之一|以上|全部|倾向|不能?排除|各半|任[选意一]|随便|其[余他](?!选?项?[^，。;；\n]{0,14}[错不弱低差小慢非无])|都不|如果|假如|要么|取决于|而定|[?？]|[A-Z]\s*[中里当]+[,，]?\s*(?:只|仅)|中的?(?:任何|某|其)?[一两几][个项者]|(?<![(（])[A-Z][(（][A-Z][)）]",
     re.IGNORECASE,
 )
 _EVERY = re.compile(r"全部|以上|\ball\b", re.IGNORECASE)  # no hedge beside all the letters

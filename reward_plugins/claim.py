@@ -22,8 +22,8 @@ _ONLY_RANGE = re.compile(r" *(?:-|~|至|到|to|～|through) *", re.IGNORECASE)
 _HEDGE = re.compile(
     r"\b(?:or|either|neither|nor|maybe|perhaps|possibly|probably|presumably|might|could|guess(?:ing)?|unsure|unclear|"
     r"uncertain|alternatively|otherwise|unless|if|not|never|isn't|wasn't|cannot|can't|incorrect|wrong|opposite|false|"
-    r"hypothetically|somewhere|anything|one of|kidding|doubt|rather|instead|vs|versus)\b"
-    r"|或|还是|可能|也许|大概率|不确定|不是|并非|绝非|绝不|错误|错的|猜|若|如果|否则|不等于|方案|假如|恐怕|(?<!分)之一|または|かもしれ|ではない|あるいは"
+    r"hypothetically|somewhere|anything|one of|kidding|doubt|depend(?:s|ing)|rather|instead|vs|versus)\b"
+    r"|或|还是|可能|也许|大概率|不确定|不是|并非|绝非|绝不|错误|错的|猜|若|如果|否则|不等于|方案|假如|恐怕|取决于|视情况|而定|(?<!分)之一|または|かもしれ|ではない|あるいは"
     r"|[?？]|≠|\.\.\.",
     re.IGNORECASE,
 )

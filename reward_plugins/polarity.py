@@ -26,9 +26,12 @@ _LEAD = re.compile(
     r"so|therefore|thus|hence)?[\s:：,，“”\"'\[(【]*",
     re.IGNORECASE,
 )
+_NO_JUDGEMENT = re.compile(
+    r"(?:the )?(?:correct|right|true) (?:answer|option|choice)|正确的?(?:答案|选项)", re.IGNORECASE
+)
 _BOTH = re.compile(
-    r"是否|是不是|对不对|是/否|对错|正误|真假|正确/?错误|错误/?正确|是与否|yes ?/ ?no|true ?/ ?false|部分|不一定|未必|不确定|可能|也许|或|既|也(?:可以|可|能|行|算)|不(?:清楚|知|好说|明|详|得而知|了解)|难(?:说|以)|说不准|看情况|视情况|取决于|[均都皆]可|都行|"
-    r"一半|\b(?:maybe|perhaps|possibly|probably|partly|partially|unclear|may|might|either|depends|or|vs|versus|guess|no idea|hardly|barely|scarcely|far from)\b|[?？]|猜|(?:无法|不能|难以|不可)(?:说|认为|判断|认定|断言|算)|はい.{0,3}いいえ",
+    r"是否|是不是|对不对|是/否|对错|正误|真假|正确/?错误|错误/?正确|是与否|yes ?/ ?no|true ?/ ?false|部分|除非|不一定|未必|不确定|可能|也许|或|既|也(?:可以|可|能|行|算)|不(?:清楚|知|好说|明|详|得而知|了解)|难(?:说|以)|说不准|看情况|视情况|取决于|[均都皆]可|都行|"
+    r"一半|\b(?:maybe|perhaps|possibly|probably|partly|partially|unclear|may|might|either|depend(?:s|ing)|unless|or|vs|versus|guess|no idea|hardly|barely|scarcely|far from)\b|[?？]|猜|(?:无法|不能|难以|不可)(?:说|认为|判断|认定|断言|算)|はい.{0,3}いいえ",
     re.IGNORECASE,
 )
 # 是正确的, 对于: the first character is no judgement of its own.
@@ -81,7 +84,7 @@ def polarity(text: str, digits: bool = False, question: str = "") -> bool | None
         return bare[0] == "1"
     if bare.lower() in _MARKS:
         return _MARKS[bare.lower()]
-    if _BOTH.search(bare) or _DOUBLE.search(bare):
+    if _NO_JUDGEMENT.fullmatch(bare) or _BOTH.search(bare) or _DOUBLE.search(bare):
         return None
     lead = _LEAD.match(bare)
     rest = bare[lead.end() if lead else 0 :]
@@ -115,7 +118,8 @@ _TAKEN_BACK = re.compile(r"\s*(?:(?:is|was) (?:wrong|incorrect|false|not)\b|是�
 _BESIDE = r"(?:^|[,，.;；、/|}{:：]|\b(?:and|but|also|or)\b|也)\s*[\"'“]?"
 _STRAY_YES = re.compile(_BESIDE + r"(?:是的?(?![^,，。]{2})|yes\b|true\b|正确|对(?!于)|はい)", re.IGNORECASE)
 _STRAY_NO = re.compile(
-    _BESIDE + r"(?:否|不是|也?不$|no\b(?! (?:doubt|longer|change|need|question))|false\b|错误?|いいえ)|也不",
+    _BESIDE
+    + r"(?:否|不是|也?不$|no\b(?! (?:doubt|longer|change|need|question))|false\b|错误?|いいえ)|也不|[\s=]否(?![则认定决])",
     re.IGNORECASE,
 )
 

@@ -18,7 +18,7 @@ DENIED = re.compile(
     re.IGNORECASE,
 )
 OPEN = re.compile(
-    r"\b(?:or|either|maybe|perhaps|possibly|probably|might|could be|guess|unsure|not sure|unless|mixed|somewhere between|and/or)\b"
+    r"\b(?:or|either|maybe|perhaps|possibly|probably|might|could be|guess|unsure|not sure|unless|depend(?:s|ing)|mixed|somewhere between|and/or)\b"
     r"|或|还是|可能|也许|不确定|または|あるいは|か(?=[\u4e00-\u9fff]{1,4}か)|[?？|]| / |/",
     re.IGNORECASE,
 )

@@ -31,11 +31,13 @@ class Target:
     source: str
 
 
-def same(value: Decimal, place: Decimal, targets: Sequence[Target], unit: Decimal = Decimal(1)) -> tuple[bool, str]:
+def same(
+    value: Decimal, place: Decimal, targets: Sequence[Target], unit: Decimal = Decimal(1), exact: bool = False
+) -> tuple[bool, str]:
     """Whether `value`, written down to `place`, is the value of `targets` (the finest first); and why.
 
     `targets` are statements of one value with different numbers of digits. `unit` is the size of the gold's unit, in
-    which the tolerance for a gold of 0 is meant.
+    which the tolerance for a gold of 0 is meant. `exact`: the gold counts whole units, which no measurement rounds to.
     """
     finest = targets[0]
     off = abs(value - finest.value)
@@ -46,6 +48,8 @@ def same(value: Decimal, place: Decimal, targets: Sequence[Target], unit: Decima
     for coarse in targets[1:]:
         if value == coarse.value:
             return True, f"the same number as the data set's {coarse.source}"
+    if exact:
+        return False, "another number of whole units"
     if place <= finest.place:
         agrees = _rounds(value, finest.value, finest.place)
         return agrees, "rounds to the gold's digits" if agrees else "another number at the gold's digits"

@@ -49,15 +49,15 @@ def _at(path: str) -> Callable[..., Any]:
 
 
 def _at_once(reward: Callable[..., Any]) -> Callable[..., Any]:
-    """TRL 0.18 calls a reward and takes what it gets: one that must be awaited is awaited here."""
-    if not inspect.iscoroutinefunction(getattr(reward, "__call__", reward)) and not inspect.iscoroutinefunction(reward):
+    """TRL 0.18 takes what a reward gives as the scores: those of one that must be awaited are awaited here."""
+    if not any(map(inspect.iscoroutinefunction, (reward, type(reward).__call__))):
         return reward
 
     @functools.wraps(reward, updated=())
-    def awaited(**columns: Any) -> Any:
+    def scores(**columns: Any) -> Any:
         return asyncio.run(reward(**columns))
 
-    return awaited
+    return scores
 
 
 if __name__ == "__main__":
