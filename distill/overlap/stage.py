@@ -200,7 +200,9 @@ def _show(examples: list[tuple[str, Flag]], flagged: int, pairs: Path) -> None:
     """The first pairs by their ids; the texts, which may be private, stay in their file."""
     if not examples:
         return
-    table = Table("why", "kind", "alike", "set", "question", "copies", title=f"{len(examples)} of {flagged:,} pairs")
+    table = Table("why", "kind", "alike", "set", title=f"{len(examples)} of {flagged:,} pairs")
+    for column in ("question", "copies"):
+        table.add_column(column, overflow="fold")
     for name, flag in examples:
         row = (flag.why, flag.kind, f"{flag.similarity:.2f}", flag.set, name, flag.of)
         table.add_row(*(escape(text) for text in row))
