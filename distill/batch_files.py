@@ -1,9 +1,9 @@
 """The files of batch APIs: requests in OpenAI's JSON Lines form, results as they come back, and what is still out.
 
 A request is `{"custom_id", "method", "url", "body"}`; a result `{"custom_id", "response": {"status_code", "body"},
-"error"}` (OpenAI, DashScope, Ark and Gemini's compatible endpoint agree on these keys). What stands in
-`<journal>.batches/` is out: it is not asked by the other way. A request leaves its file when its result is read; a
-file that is taken away by hand gives its requests back.
+"error"}`, as OpenAI defined them and DashScope and others took them over. What stands in `<journal>.batches/` is out:
+it is not asked by the other way. A request leaves its file when its result is read; a file that is taken away by hand
+gives its requests back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CODE = re.compile(r"[a-z][a-z0-9_]{1,40}")
 class BatchLimits(BaseModel):
     """How large a batch file may be, and the address that its requests name.
 
-    The defaults are OpenAI's limits, the tightest of those in docs/distil.md.
+    The defaults are OpenAI's limits.
     """
 
     model_config = ConfigDict(extra="forbid")

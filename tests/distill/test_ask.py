@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from fault_server import GOOD, FaultServer, Script, always, first
 from pydantic import ValidationError
 
 from distill import ask, endpoint, manifest, teachers
 from distill.journal import Journal, entries
+from distill.plan import Plan
+from distill.questions import read_questions
 from distill.records import Trace, read_records, write_records
 from reward_plugins.errors import Refused
 
@@ -610,3 +613,22 @@ def test_the_throttle_lets_go_of_cancelled_waiters() -> None:
         return sum(isinstance(result, asyncio.CancelledError) for result in results)
 
     assert asyncio.run(scene()) == 2
+
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize(
+    "name", [*sorted(path.name for path in (RECIPES / "distill").glob("*_distill*.yaml")), "endpoint.yaml"]
+)
+def test_recipes_can_be_asked(name: str, make_questions: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = make_questions(1)
+    asked = next(read_questions(questions)).model_copy(update={"meta": {"type": "calculation"}})
+    monkeypatch.chdir(RECIPES.parent)
+    stage = ask.Settings.model_validate(yaml.safe_load((RECIPES / "distill" / name).read_text(encoding="utf-8")))
+    assert all(prompt.is_file() for prompt in stage.inputs()[1:]), "a prompt file is not there"
+    with Journal(questions.parent / "t.jsonl") as journal:
+        for teacher in stage.teachers:
+            prompt = Plan(teacher, journal).prompt(asked)
+            assert prompt[0]["role"] == ("system" if teacher.system_prompt else "user")
+            assert ("\\boxed{}" in prompt[0]["content"]) == name.startswith("fin_r1")
