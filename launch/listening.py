@@ -17,12 +17,19 @@ from reward_plugins.errors import Refused
 def need_free_port(host: str, port: int, log: Path) -> None:
     """Refuse a port that somebody else holds; what an earlier run with this `log` left there is ended first."""
     engine.end_leftover(log)  # a server of ours that outlived its killed parent is not "in use"
+    if why := why_not_free(host, port):
+        raise Refused(f"port {port} on {host} is in use ({why}); set another port")
+
+
+def why_not_free(host: str, port: int) -> str:
+    """Why nothing can listen on a port now, "" if it is free."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise Refused(f"port {port} on {host} is in use ({error.strerror}); set another port") from None
+            return error.strerror or str(error)
+    return ""
 
 
 def wait_until_answers(url: str, process: subprocess.Popen[bytes], *, name: str, log: Path, seconds: float) -> None:
