@@ -296,7 +296,7 @@ def test_the_demo_set_is_what_its_recipes_make(tmp_path: Path, monkeypatch: pyte
     for name, stage in stages:
         recipe = yaml.safe_load((KIT / f"recipes/distill/demo_{name}.yaml").read_text(encoding="utf-8"))
         stage.run(stage.Settings(**recipe))
-    for name in ("sft/train.jsonl", "grpo/train.jsonl", "test/finmath.jsonl"):
+    for name in ("sft/train.jsonl", "grpo/train.jsonl", "test/finmath.jsonl", "README.md"):
         made = Path("datasets/demo") / name
         assert made.read_bytes() == (KIT / made).read_bytes(), f"{name}: run recipes/distill/demo_*.yaml, in order"
     registry = json.loads((KIT / "dataset_info.json").read_text(encoding="utf-8"))
