@@ -58,7 +58,7 @@ def _read(stated: Quantity, dataset: str, wanted: Asked, meta: Mapping[str, Any]
     named = _named_unit(meta, stated, wanted)
     if unit.kind == "share" and unit.label != "x":
         return _share(stated, unit, meta, f"the gold is stated in {unit.label}")
-    if unit is NONE and wanted.decimal:
+    if unit is NONE and wanted.decimal and abs(stated.value) < 1:
         return _ratio((Target(stated.value, stated.place, "gold"),), False, "a decimal is asked for")
     if unit is NONE or (unit.kind in ("", "count") and not unit.scaled and named is not None and named.kind):
         if named is not None and named.kind == "share" and named.label != "x":

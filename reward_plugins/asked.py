@@ -15,13 +15,12 @@ _PERCENT = re.compile(r"per ?cent|percentage|%|百分之|百分比|百分点|何
 _POINTS = re.compile(r"percentage points?|百分点|ポイント|\bpp\b", re.IGNORECASE)
 _SHARE = re.compile(
     r"\b(?:rate|margin|return|yield|growth|portion|proportion|share of|fraction|probability|chance|weight|roe|roa|alpha|"
-    r"ratio)s?\b|率|比重|占比|比例|幅度|增速|概率|权重",
+    r"ratio|wacc|m?irr|ytm|volatility|risk premium|apr|apy|cost of (?:capital|equity)|(?:swap|credit|yield) spread)s?\b|率|比重|占比|比例|幅度|增速|概率|权重",
     re.IGNORECASE,
 )
 # Names with "rate", "ratio" or 率 in them that are multiples or prices and no share of a whole.
-_NO_SHARE = re.compile(
-    r"exchange rate|\bratio|turnover|比率|周转率|市盈率|市净率|市销率|汇率|杠杆率|倍率|効率|換算率", re.IGNORECASE
-)
+_NO_SHARE = re.compile(r"\bratio|turnover|比率|周转率|市盈率|市净率|市销率|杠杆率|倍率|効率", re.IGNORECASE)
+_EXCHANGE = re.compile(r"(?i:exchange rate)|汇率|換算率|\b[A-Z]{3} ?[-/] ?[A-Z]{3}\b")
 _BASIS_POINTS = re.compile(r"basis points?|\bbps?\b|基点", re.IGNORECASE)
 _MULTIPLE = re.compile(
     r"\bratios?\b|how many times|\bmultiples?\b|turnover|times as|几倍|多少倍|倍数|比率|周转率|市盈率|市净率|比值|何倍|leverage|coverage",
@@ -113,7 +112,7 @@ def asked(question: str) -> Asked:
     tail = _tail(question)
     clause, rest = _asking(tail)
     form = _GIVEN.sub(" ", f"{clause} {rest}")
-    share = _SHARE.search(clause) is not None and _NO_SHARE.search(clause) is None
+    share = _SHARE.search(clause) is not None and not (_NO_SHARE.search(clause) or _EXCHANGE.search(tail))
     counted = _HOW_MANY.search(clause) is not None
     return Asked(
         percent=_PERCENT.search(form) is not None,
@@ -144,7 +143,7 @@ def _tail(question: str) -> str:
 
 
 # Where a sentence ends, and what makes one a question. "(in U.S. dollars)" ends none.
-_STOP = re.compile(r"[?？。!！\n]+|(?<![A-Z])\. +(?=[A-Z])")
+_STOP = re.compile(r"[?？。!！\n]+|(?<![A-Z])\.(?: +(?=[A-Z])|(?=[A-Z][a-z]))")
 _ASKS = re.compile(
     r"\b(?:what|how|which|when|who|whom|whose|where|calculate|compute|find|determine|estimate|evaluate)\b"
     r"|多少|几|幾|何|哪|（ *）|\( *\)|_{2,}|＿{2,}|いくら|求|计算|[?？]|ですか|教えて",
@@ -153,7 +152,8 @@ _ASKS = re.compile(
 _OPENING = re.compile(r"[,;:] (?:then |and )?(?=(?:what|how|which|calculate|compute|find|determine)\b)", re.IGNORECASE)
 _CONDITION = re.compile(r",? \b(?:if|given|assuming|suppose|provided|using|based on|with a|at a)\b", re.IGNORECASE)
 _GIVEN = re.compile(
-    r"\d ?(?:%|percentage points?|per ?cent|basis points?|bps?\b|个百分点|个?基点|パーセント|ポイント)", re.IGNORECASE
+    r"(?<!\b19\d)(?<!\b20\d)\d ?(?:%|percentage points?|per ?cent|basis points?|bps?\b|个百分点|个?基点|パーセント|ポイント)",
+    re.IGNORECASE,
 )
 _DECIMAL = re.compile(
     r"\bunit: decimal|\b(?:as|in) (?:a )?decimals?\b|\bdecimal (?:form|number|value)|\bbetween 0 and 1\b|小数(?:表示|形式|作答)",
