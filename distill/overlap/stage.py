@@ -87,6 +87,8 @@ def run(settings: Settings) -> dict[str, Any]:
 
     Memory: the test questions, and about 1 KB for each training question where `duplicates` is set.
     """
+    if not settings.questions.is_file():
+        raise Refused(f"{settings.questions}: no such file; `finr1 prepare` writes it")
     stage = manifest.Run("overlap", settings)
     bad: Counter[str] = Counter()
     counts: dict[str, Counter[str]] = {"why": Counter(), "kind": Counter(), "set": Counter()}
