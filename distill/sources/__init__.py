@@ -45,8 +45,8 @@ class CatalogueEntry(BaseModel):
     """What the catalogue says of a source.
 
     `read` is the dotted path of its function, `home` where people find it, `hub` where the library `datasets` does
-    (left out where it cannot). `splits` names, for each split, what is in the path of its files, or the hub's split;
-    for a source without files it says what the split is. `files` is the pattern of a folder's files.
+    (left out where it cannot). `splits` names, for each split, what is in the path of its files; for a source without
+    files it says what the split is. `files` is the pattern of a folder's files.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -85,7 +85,8 @@ class Source(BaseModel):
     the keys of its function, which stand beside these.
 
     A source of rows has these keys besides: `path`, a file or a folder, or `from: home`; `part`, what a file of the
-    folder must have in its path, or the hub's split (by default what the catalogue names for `split`, else all files);
+    folder must have in its path (by default what the catalogue names for `split`, else all files are read), or the
+    hub's split (by default the one of the name);
     `encoding` of text files; `revision` of the hub's set.
 
     Raises `ValueError` (so that it is found as the recipe is read) for an unknown name, an unknown or missing key, or
@@ -156,7 +157,7 @@ class Source(BaseModel):
             return
         if entry.hub is None:
             raise ValueError(f"source {self.name!r} is on no hub; fetch it from its home ({entry.home}), give its path")
-        if not self._part():
+        if self.split not in entry.splits and not parameters["part"]:
             known = ", ".join(entry.splits)
             raise ValueError(f"source {self.name!r} has no split {self.split!r} at home (it has: {known}); give `part`")
 
@@ -164,7 +165,7 @@ class Source(BaseModel):
         entry = catalogue()[self.name]
         if parameters["from"]:
             assert entry.hub is not None  # checked as the recipe was read
-            rows = hub_rows(entry.hub, self._part(), parameters["revision"])
+            rows = hub_rows(entry.hub, parameters["part"] or self.split, parameters["revision"])
         else:
             rows = file_rows(parameters["path"], entry.files, self._part(), parameters["encoding"])
         lang = entry.languages[0] if len(entry.languages) == 1 else None

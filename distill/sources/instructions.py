@@ -60,7 +60,7 @@ def own(
     """One's own rows in one of the three forms; which, is seen from the columns unless `form` says so.
 
     `columns` names the file's columns for the kit's, as `{question: 题目, answer: 答案}`. Those of the question form:
-    question, answer, and where there are any context, choices (or A, B, ...), id, doc, solution, unit, scale, task.
+    question, answer, and where there are any context, choices (or A, B, ...), id, doc, solution, unit, scale, task, type.
     """
     row = row.renamed(columns or {})
     if form == "sharegpt" or (form is None and (row.has("conversations") or row.has("messages"))):
@@ -82,7 +82,7 @@ def own(
     yield found.model_copy(update={"licence": licence, "lang": lang or found.lang})
 
 
-_OPTIONAL = ("context", "id", "doc", "solution", "unit", "scale", "task", "type", "lang")
+_OPTIONAL = ("context", "id", "doc", "solution", "unit", "scale", "task", "type")
 
 
 def instruction(row: Row, task: str, answer_type: str = "") -> Question:

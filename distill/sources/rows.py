@@ -165,6 +165,8 @@ def choices_of(choices: Any) -> dict[str, str]:
                 break
             except (ValueError, SyntaxError, MemoryError, RecursionError):
                 continue
+    if isinstance(choices, Mapping):  # Parquet has every key in every row, some without a text
+        choices = {key: text for key, text in choices.items() if text is not None}
     options = {key: text.strip() for key, text in sorted(options_of(choices).items()) if text.strip()}
     if len(options) == 1:
         raise BadRow("a single choice")

@@ -18,7 +18,7 @@ SETS: dict[str, dict[str, Any]] = {
     "finqa": {"name": "finqa", "path": "finqa", "part": "raw"},
     "finqa flat": {"name": "finqa", "path": "finqa/finqa_dev80.jsonl"},
     "finqa flat, executed": {"name": "finqa", "path": "finqa/quark_train_250_a.jsonl"},
-    "convfinqa": {"name": "convfinqa", "path": "convfinqa", "split": "validation"},
+    "convfinqa": {"name": "convfinqa", "path": "convfinqa", "part": "dev"},
     "tatqa": {"name": "tatqa", "path": "tatqa", "split": "validation"},
     "tathqa": {"name": "tathqa", "path": "tathqa", "split": "validation"},
     "fin_eva": {"name": "fin_eva", "path": "fin_eva_ant"},

@@ -220,7 +220,7 @@ SHAREGPT = {
         {"from": "gpt", "value": "<think>It says 12.</think><answer>12</answer>"},
     ]
 }
-ASKED = {"question": "市盈率是多少？", "answer": 20.0, "unit": "倍", "doc": "报告一"}
+ASKED = {"question": "市盈率是多少？", "answer": 20.0, "unit": "倍", "doc": "报告一", "lang": "zh", "type": "concept"}
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "jsonl.gz", "parquet"])
@@ -234,6 +234,7 @@ def test_own_rows_in_three_forms(tmp_path: Path, suffix: str) -> None:
     assert (chat[0].question, chat[0].gold, chat[0].meta["solution"]) == ("And profit?", "12", "It says 12.")
     assert chat[0].context == "You are an analyst.\n\nEarlier in this conversation:\nQ: Revenue?\nA: 300"
     asked, _ = read("own", tmp_path / f"asked.{suffix}")
+    assert asked[0].meta["type"] == "concept", "a type of the file's own holds"
     assert (asked[0].gold, asked[0].unit, document(asked[0]), asked[0].lang) == ("20", "倍", "own:报告一", "zh")
 
 
@@ -245,6 +246,15 @@ def test_own_columns_have_their_own_names(tmp_path: Path) -> None:
     assert [q.gold for q in good] == ["A", "B"] and not bad
     with pytest.raises(Refused, match=r"2 rows were left out because of \"no column '题'; did you mean '题目'\?\""):
         run_own(tmp_path, path, columns={"question": "题", "answer": "答案"})
+
+
+def test_choices_from_parquet(tmp_path: Path) -> None:
+    rows = [{"question": "Which?", "choices": {"A": "x", "B": "y"}, "answer": "A"},
+            {"question": "Which of three?", "choices": {"A": "x", "B": "y", "C": "z"}, "answer": "C"},
+            {"question": "Which of one?", "choices": {"A": "x"}, "answer": "A"}]  # fmt: skip
+    good, bad = read("own", write(tmp_path / "own.parquet", rows))
+    assert [sorted(q.choices or {}) for q in good] == [["A", "B"], ["A", "B", "C"]]
+    assert [left.reason for left in bad] == ["a single choice"]
 
 
 def test_own_messages_and_history(tmp_path: Path) -> None:
@@ -416,7 +426,10 @@ def test_rows_come_from_the_home_where_the_recipe_says_so(home_on_disk: Path) ->
     write(home_on_disk / "train.csv", [{"text": "up", "label": "1"}, {"text": "down", "label": "0"}])
     rows = list(Source.model_validate({"name": "tfns", "from": "home"}).questions())
     assert [row.gold for row in rows if isinstance(row, Question)] == ["bullish", "bearish"]
-    assert rows[0].id == "tfns/train[0]" if isinstance(rows[0], Question) else False
+    write(home_on_disk / "valid.csv", [{"text": "flat", "label": "2"}])
+    for more in ({"split": "validation"}, {"split": "train", "part": "validation"}):
+        (row,) = Source.model_validate({"name": "tfns", "from": "home", **more}).questions()
+        assert isinstance(row, Question) and (row.id, row.split) == ("tfns/validation[0]", more["split"])
 
 
 def test_a_home_that_gives_nothing_is_refused_in_a_sentence(home_on_disk: Path) -> None:
