@@ -65,7 +65,7 @@ _RESULT = re.compile(
 )
 # What follows explains the number; the figures in it are no further candidates.
 _EXPLAINED = re.compile(
-    r"[,;，；(]? ?(?:\b(?:calculated|computed|derived|obtained|based on|because|since|which is (?:calculated|computed))\b|"
+    r"[(（]from\b|[,;，；(]? ?(?:\b(?:calculated|computed|derived|obtained|based on|because|since|which is (?:calculated|computed))\b|"
     r"因为|由于|计算(?:公式|过程|方法|方式)|其中)",
     re.IGNORECASE,
 )

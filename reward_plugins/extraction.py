@@ -28,6 +28,7 @@ _LINE = re.compile(
 _CLOSING = re.compile(
     r"^(?:#{1,6} +)?(?:(?:the )?(?:final )?result|conclusion|结论|结果)[ \t]*[:：=][ \t]*(\S.{0,200})\Z", re.I | re.M
 )
+_STARRED = re.compile(r"(?<![\w*])[*_]([a-z ]{4,20}:?)[*_](?!\w)", re.IGNORECASE)
 # The signed-off answer stands at the end; a line with a page of text behind it is a step on the way.
 _LONGEST_AFTER = 600
 _SENTENCE_END = re.compile(r"(?<![A-Z])\. (?=[A-Z])|。|\n|；|; (?=[A-Z])")
@@ -150,7 +151,7 @@ def _last_boxes(text: str) -> list[str]:
 
 def announced(text: str) -> list[str]:
     """What follows each "the answer is", "Final answer:", "答案：", "故选" in the last part of a text."""
-    text = ENVIRONMENT.sub("", text).replace("**", "").replace("__", "")
+    text = _STARRED.sub(r"\1", ENVIRONMENT.sub("", text).replace("**", "").replace("__", ""))
     offset = max(0, len(text) - 6000)
     found: list[str] = []
     matches = list(_LINE.finditer(text, offset))[-MOST_ANSWERS * 2 :]

@@ -117,6 +117,7 @@ def plain(text: str) -> str:
     if "{,}" in text:
         text = text.replace("{,}", ",")
     if "\\" in text:
+        text = text.replace("~\\", " \\")
         text = _LATEX.sub(_latex, ENVIRONMENT.sub(" ", text)).translate(_BRACES)
     text = text.replace("\x01", "$")
     if "*" in text or "_" in text or "`" in text or "#" in text or ">" in text:

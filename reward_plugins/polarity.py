@@ -44,7 +44,7 @@ _NO_HEAD = re.compile(
     re.I,
 )
 _YES_HEAD = re.compile(
-    r"是的?|对的?|正确|没错|不错|不否|并非否|并非错误?|无误|属实|没有错误?|はい|yes\b|true\b|t\b|correct\b|right\b",
+    r"是的?|对的?|正确|没错|不错|不否|并非否|(?:并非|不是)错误?的?|无误|属实|没有错误?|はい|yes\b|true\b|t\b|correct\b|right\b",
     re.I,
 )
 

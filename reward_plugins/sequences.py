@@ -33,6 +33,7 @@ _AT_LEAST = re.compile(
 _AT_MOST = re.compile(
     r"(?:不超过|不多于|不高于|不大于|至多|最高|最多|≤|(?:at|but) most|no more than|not more than|(?:up )?to)", re.I
 )
+_INCLUSIVE = re.compile(r" ?[(（](?:含|含本数|inclusive)[)）]", re.IGNORECASE)
 _IN_SENTENCE = re.compile(r"(?:between|from|介于|从|range[sd]? (?:is |was )?(?:from )?)(?= ?[\d$¥€£])", re.IGNORECASE)
 
 
@@ -160,6 +161,7 @@ def _ends(text: str, found: list[Quantity] | None) -> tuple[Quantity, Quantity] 
 
 def compare_range(answer: str, gold: tuple[Quantity, Quantity]) -> tuple[str, str]:
     """Whether a (plain) answer states the same range, with both ends in the same order."""
+    answer = _INCLUSIVE.sub("", answer)
     found = scan(answer)
     ends = _ends(answer, found)
     if ends is None or found is None or len([each for each in found if not each.year_like]) != 2:
