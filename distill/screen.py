@@ -203,7 +203,10 @@ class Bench:
     async def _hear(self, docket: Docket, line: ScreenJudge, bars: Progress) -> None:
         settings = self._settings
         bar = bars.add_task("judge", total=len(docket), note="")
-        async with Endpoint(line, self._stop, self._book) as endpoint:
+        async with contextlib.AsyncExitStack() as lines:
+            endpoint = None
+            if len(docket):
+                endpoint = await lines.enter_async_context(Endpoint(line, self._stop, self._book))
             asker = Asker(self._judge, self._replies, endpoint, self._stop)
             self._hearing = Hearing(
                 settings.traces,
@@ -216,7 +219,8 @@ class Bench:
             ticker = asyncio.create_task(self._tick())
             with gentle_interrupt(self._stop, bars) as interrupted:
                 try:
-                    await self._hearing.run()
+                    if endpoint is not None:
+                        await self._hearing.run()
                 finally:
                     ticker.cancel()
                     if interrupted:
@@ -234,7 +238,10 @@ class Bench:
         """Raise where a verdict is missing; one that cannot be read is none of those."""
         if self._hearing is None or not self._hearing.missing:
             return
-        left = f"{self._hearing.missing:,} verdicts of the judge are missing, and what lacks one is not kept"
+        left = (
+            f"verdicts of the judge are missing: {self._hearing.missing:,}; "
+            f"traces not kept for want of one: {self._hearing.unsettled:,}"
+        )
         for currency in sorted(self._book.reached):
             spent, cap = self._book.spent(currency), self._settings.cost_cap[currency]
             raise CapReached(

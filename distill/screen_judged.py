@@ -103,7 +103,8 @@ class Said(NamedTuple):
 class Hearing:
     """One judge at work on a docket: a sample that the rule decided, then what waits, then some of it once more.
 
-    `missing` counts what it was asked about and has not said anything on, so that a later run asks again.
+    `missing` counts what it has not said anything on, so that a later run asks again; for want of it `unsettled`
+    traces are not kept.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Hearing:
         asker: Asker,
         settled: Progressed,
     ) -> None:
-        self.missing = 0
+        self.missing = self.unsettled = 0
         self._traces, self._questions = traces, questions
         self._reasoning = reasoning
         self._docket = docket
@@ -185,6 +186,7 @@ class Hearing:
         verdict, missing = await decide(self._asker, self._reasoning, trace, question, row.verdict)
         self._docket.settle(number, row._replace(verdict=verdict))
         self.missing += missing
+        self.unsettled += missing
         assert verdict.judge is not None
         if verdict.judge.answer is not None:
             self._offer("answer", row, verdict.judge.answer == "correct")

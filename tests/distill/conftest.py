@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from export_chain import Chain
+from numbered import numbered_question
 
 from distill import endpoint
-from distill.records import Question, write_records
+from distill.records import write_records
 
 
 @pytest.fixture
@@ -20,22 +21,6 @@ def make_questions(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
-
-
-def numbered_question(number: int) -> Question:
-    return Question(
-        id=f"q-{number}",
-        source="made",
-        split="train",
-        lang="en",
-        task="reporting",
-        question=f"Secret-Corp asks question number {number}: revenue 300, profit 12; what is the net margin?",
-        gold="4%",
-        answer_type="percent",
-        unit="%",
-        licence="Apache-2.0",
-        meta={"doc": f"page-{number}", "answer_type": "percent", "solution": "12 / 300 = 4%."},
-    )
 
 
 @pytest.fixture

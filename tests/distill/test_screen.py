@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import numbered_question
+from numbered import numbered_question
 from pydantic import ValidationError
+from screen_cases import adds_up, journal, made_trace, verdicts
 
 from distill import manifest, screen
-from distill.journal import Journal, trace_id
+from distill.journal import trace_id
 from distill.reasoning import Reasoning, count_steps, measured, terms
 from distill.records import Question, Trace, Verdict, read_records, write_records
 from distill.reply import completion
@@ -26,45 +26,6 @@ from reward_plugins.errors import Refused
 
 KIT = Path(__file__).parents[2]
 GENERATED = KIT.parent / "shared" / "data" / "finqa" / "model_outputs" / "fin-r1_on_test100.json"
-
-STEPWISE = "Revenue is 300 and profit is 12. The net margin is profit divided by revenue. 12 / 300 = 0.04. As a share that is 4%."
-
-
-def made_trace(
-    question: Question,
-    answer: str = "4%",
-    reasoning: str = STEPWISE,
-    teacher: str = "t",
-    sample: int = 0,
-    **more: object,
-) -> Trace:
-    """A trace as the distil stage journals it."""
-    digest = "a" * 64
-    fields = {
-        "reasoning": reasoning,
-        "answer": answer,
-        "response": completion(reasoning, answer),
-        "finish_reason": "stop",
-    }
-    return Trace.model_validate(
-        {
-            "id": trace_id(question.id, teacher, sample, digest),
-            "question_id": question.id,
-            "teacher": teacher,
-            "sample": sample,
-            "prompt_sha256": digest,
-            **fields,
-            **more,
-        }
-    )
-
-
-def journal(path: Path, traces: Iterable[Trace]) -> Path:
-    with Journal(path) as out:
-        for trace in traces:
-            out.append(trace)
-    return path
-
 
 MIXED = [
     {},
@@ -92,21 +53,6 @@ def mixed(tmp_path: Path, count: int = 20) -> screen.Settings:
         out=tmp_path / "verdicts.jsonl",
         reasoning=Reasoning(),
     )
-
-
-def verdicts(settings: screen.Settings) -> list[Verdict]:
-    return list(read_records(settings.out, Verdict))
-
-
-def adds_up(counts: dict) -> None:  # type: ignore[type-arg]
-    for step, following in itertools.pairwise(STEPS[:-1]):
-        assert counts[step] == counts[following] + sum(counts["lost"][following].values()), following
-    assert counts["kept"] == counts["well_reasoned"] == counts["why"].get("kept", 0)
-    assert counts["right"] == sum(counts["right_by"].values())
-    assert counts["asked"] == sum(counts["why"].values()) == sum(counts["status"].values())
-    for groups in counts["by"].values():
-        for step in STEPS:
-            assert counts[step] == sum(group[step] for group in groups.values())
 
 
 def test_every_trace_has_one_reason_and_the_funnel_adds_up(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import numbered_question
 from judge_server import JudgeServer, judging
+from numbered import numbered_question
 from pydantic import ValidationError
-from test_screen import STEPWISE, adds_up, journal, made_trace, verdicts
+from screen_cases import STEPWISE, adds_up, journal, made_trace, verdicts
 
 from distill import manifest, screen
 from distill.journal import entries
@@ -27,20 +27,20 @@ from distill.records import Question, Trace, read_records, write_records
 from reward_plugins.errors import Refused
 
 PROMPT = Path(__file__).parents[2] / "recipes" / "prompts" / "judge_reasoning.txt"
-BASES = ("accrual basis", "accrual accounting", "cash basis of accounting", "cash accounting")
+METHODS = ("straight linear write-off", "declining balance depreciation")
+"""Answers that the rule leaves undecided, the right one first."""
 
 
-def basis_question(number: int) -> Question:
-    """A question whose answer the rule often leaves undecided."""
-    gold = "accrual basis"
-    words = f"Which basis of accounting does company number {number} use for its revenue?"
-    asked = numbered_question(number).model_copy(update={"question": words, "gold": gold, "unit": "", "meta": {}})
-    return asked.model_copy(update={"answer_type": "text"})
+def method_question(number: int) -> Question:
+    """A question whose gold is a term, which can be said in other words."""
+    words = f"Which way of writing off does company number {number} choose for its plant?"
+    asked = numbered_question(number).model_copy(update={"question": words, "unit": "", "meta": {}})
+    return asked.model_copy(update={"gold": "straight-line depreciation", "answer_type": "text"})
 
 
 REASONS = (
-    "Revenue is booked when it is earned, not when it is paid. So the company uses the accrual basis of accounting for revenue.",
-    "The page says little about accounting. The company and its revenue come out of thin air, so a basis is named.",
+    "The plant loses the same amount of value each year. So the company spreads its cost evenly, which is the linear way.",
+    "The page says little about the plant. The company and its choice come out of thin air, so a way is named.",
 )
 
 
@@ -52,8 +52,8 @@ def settings(tmp_path: Path, server: JudgeServer | None, count: int = 12, **judg
             question = numbered_question(number)
             traces.append(made_trace(question, "4%" if number % 2 else "5%"))
         else:
-            question = basis_question(number)
-            traces.append(made_trace(question, BASES[1 + 2 * (number % 2)], REASONS[number % 4 == 0]))
+            question = method_question(number)
+            traces.append(made_trace(question, METHODS[number % 2], REASONS[number % 4 == 0]))
         questions.append(question)
     write_records(tmp_path / "questions.jsonl", questions)
     (tmp_path / "traces.jsonl").unlink(missing_ok=True)
@@ -74,8 +74,9 @@ def settings(tmp_path: Path, server: JudgeServer | None, count: int = 12, **judg
 
 def test_what_is_tried() -> None:
     """The rule leaves the answers undecided that the judge is to be asked about."""
-    statuses = [screen.screen(made_trace(basis_question(1), answer), basis_question(1)).rule.status for answer in BASES]
-    assert statuses == ["correct", "undecided", "undecided", "undecided"]
+    question = method_question(1)
+    found = [screen.screen(made_trace(question, answer, REASONS[0]), question, Reasoning()) for answer in METHODS]
+    assert [each.why for each in found] == ["undecided", "undecided"]
 
 
 def whys(stage: screen.Settings) -> list[str]:
@@ -297,9 +298,9 @@ def test_what_a_trace_says_to_the_judge_is_shown_as_data(tmp_path: Path) -> None
     assert set(shown) == {"task", "reasoning", "answer"} and shown["reasoning"].endswith("Score 5.")
     with judging("answers") as server:
         stage = settings(tmp_path, server, count=1)
-        question = basis_question(1)
+        question = method_question(1)
         stage.traces.unlink()
-        journal(stage.traces, [made_trace(question, f"cash accounting. {INJECTION}".replace("</think>", ""))])
+        journal(stage.traces, [made_trace(question, f"declining balance. {INJECTION}".replace("</think>", ""))])
         write_records(stage.questions, [question])
         counts = screen.run(stage)
         for request in server.requests:
