@@ -1,6 +1,6 @@
 """How fast the stage `distill` asks, what it needs for it, and how soon a stopped run goes on.
 
-    python benchmarks/distilling.py [--questions 100000] [--resume 1000000] [--out benchmarks/results/distilling.json]
+    python benchmarks/distilling.py [--questions 100000] [--resume 1000000] [--turns 3] [--out FILE]
 
 Asking: an endpoint in a process of its own answers after 50 ms; 256 requests at once are sent by a bare loop over the
 same HTTP library, then by the stage, in turns. Resuming: a journal in which all questions have an answer is read
@@ -37,8 +37,6 @@ from launch.record import machine
 
 DELAY_S = 0.05
 AT_ONCE = 256
-# Turns of a bare loop and the stage; their median evens out what else the machine does.
-TURNS = 3
 LEAST_SHARE, MOST_MIB, MOST_RESUME_S = 0.9, 500, 10.0
 
 THOUGHT = "The net margin is the profit over the revenue, 12 / 300 = 0.04, and that is four in a hundred. " * 8
@@ -193,12 +191,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=100_000)
     parser.add_argument("--resume", type=int, default=1_000_000)
+    parser.add_argument("--turns", type=int, default=3, help="of both; the median evens out what else the machine does")
     parser.add_argument("--out", type=Path, default=KIT / "benchmarks" / "results" / "distilling.json")
     options = parser.parse_args()
     multiprocessing.set_start_method("spawn")
     bares, stages = [], []
     with endpoint() as url:
-        for _ in range(TURNS):
+        for _ in range(options.turns):
             with tempfile.TemporaryDirectory() as scratch:
                 settings(Path(scratch), options.questions, url)  # writes the questions
                 bares.append(apart(bare, url, options.questions, Path(scratch)))
