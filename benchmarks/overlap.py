@@ -5,13 +5,14 @@ python benchmarks/overlap.py [--copies N] [--rows N]
 Planted: copies of questions of the real sets, in six disguises, three ways: the question changed, the question with
 its page and choices, and questions that never had either. False alarms: sets against each other; of FinQA's train
 pages, those that share no page with the test. Every pair is printed with `--show`, for a person to say which of them
-are copies. Time and memory: N made-up questions with pages against 10,000 test questions, in a process of its own.
+are copies. Repetitions: copies planted among the training questions themselves. Time and memory: N made-up questions with pages against 10,000 test questions, in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import random
 import resource
 import subprocess
@@ -23,7 +24,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "distill"))
 
-from overlap_cases import CHINESE, DISGUISES, document, planted, questions
+from overlap_cases import (
+    CHINESE,
+    DISGUISES,
+    a_tenth_replaced,
+    document,
+    planted,
+    questions,
+    respaced,
+    traditional,
+)
 
 from distill.overlap import Settings, run
 from distill.overlap.contamination import TestIndex, fold_question
@@ -74,6 +84,22 @@ def alarms(name: str, test: str, show: bool) -> None:
         print(f"  {match.kind} {match.similarity:.2f}\n    {row.question!r}\n    {tests[match.row].question!r}")
 
 
+def repetitions(name: str, copies: int, folder: Path) -> None:
+    """Print the share of repeated training questions found, and how many of the set's own are flagged."""
+    for change in (respaced, traditional, a_tenth_replaced):
+        chance = random.Random(f"{name} {change.__name__}")
+        rows = questions(name)
+        again = [planted(row, change, chance, whole=False) for row in chance.sample(rows, min(copies, len(rows)))]
+        write_records(folder / "train.jsonl", rows + again)
+        run(Settings(questions=folder / "train.jsonl", out=folder / "overlap.jsonl"))
+        flagged = {json.loads(line)["id"] for line in (folder / "overlap.jsonl").read_text("utf-8").splitlines()}
+        found = len(flagged & {row.id for row in again})
+        own = len(flagged & {row.id for row in rows})
+        print(
+            f"{name}, {change.__name__}: {found / len(again):.1%} of the copies; {own} of {len(rows)} own", flush=True
+        )
+
+
 def made_up(count: int, seed: int, share_of_pages: int = 3) -> Iterator[Question]:
     """Questions with pages of about 700 words, three to a page, from the words of FinQA's pages."""
     chance = random.Random(seed)
@@ -111,7 +137,7 @@ def measure(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run all three parts."""
+    """Run all parts."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--copies", type=int, default=150, help="of each set, disguise and seed")
     options.add_argument("--rows", type=int, default=60_000, help="training questions of the timed run; 0 for none")
@@ -127,6 +153,9 @@ def main() -> None:
     alarms("finqa_train", "finqa_dev", given.show)
     for name, test in itertools.permutations(CHINESE, 2):
         alarms(name, test, given.show)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("finqa_train", "tatqa", "cflue", "fineval") if given.copies else ():
+            repetitions(name, given.copies, Path(folder))
     if given.rows:
         with tempfile.TemporaryDirectory() as folder:
             speed(given.rows, Path(folder))

@@ -99,7 +99,6 @@ def a_fifth_changed(text: str, lang: str, chance: random.Random) -> str:
     """A fifth of the words (in Chinese: characters) replaced, left out or exchanged with another."""
     parts = _PARTS.findall(text)
     places = [place for place, part in enumerate(parts) if part[0].isalnum()]
-    words = [parts[place] for place in places]
     for place in chance.sample(places, round(len(places) / 5)):
         way = chance.choice(("replace", "leave out", "exchange"))
         if way == "replace":
@@ -109,15 +108,23 @@ def a_fifth_changed(text: str, lang: str, chance: random.Random) -> str:
         else:
             other = chance.choice(places)
             parts[place], parts[other] = parts[other], parts[place]
-    assert words
     return "".join(parts)
 
 
 def a_fifth_replaced(text: str, lang: str, chance: random.Random) -> str:
     """A fifth of the words (in Chinese: characters) replaced."""
+    return _replaced(text, lang, chance, 0.2)
+
+
+def a_tenth_replaced(text: str, lang: str, chance: random.Random) -> str:
+    """A tenth of the words (in Chinese: characters) replaced; numbers stay."""
+    return _replaced(text, lang, chance, 0.1, numbers=False)
+
+
+def _replaced(text: str, lang: str, chance: random.Random, share: float, numbers: bool = True) -> str:
     parts = _PARTS.findall(text)
-    places = [place for place, part in enumerate(parts) if part[0].isalnum()]
-    for place in chance.sample(places, round(len(places) / 5)):
+    places = [place for place, part in enumerate(parts) if (part[0].isalnum() if numbers else part[0].isalpha())]
+    for place in chance.sample(places, round(len(places) * share)):
         parts[place] = chance.choice(_OTHER_WORDS[lang])
     return "".join(parts)
 
