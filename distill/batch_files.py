@@ -119,7 +119,7 @@ class Outstanding:
     @property
     def ids(self) -> set[str]:
         """The custom ids of all that is out. Memory: about 150 bytes each."""
-        return {found[1].decode() for path in self.files() for found in map(_ID.match, _lines(path)) if found}
+        return {custom_id for path in self.files() for line in _lines(path) if (custom_id := _id(line))}
 
     def files(self) -> list[Path]:
         """The files, in order."""
@@ -144,27 +144,38 @@ class Outstanding:
         """
         left = 0
         for path in self.files():
-            before = after = 0
-            cost = 0.0
+            if not any(_id(line) in ids for line in _lines(path)):
+                left += sum(1 for _ in _lines(path))
+                continue
             teacher = teachers.get(path.stem.rpartition("-")[0])
-            with written_whole(path) as part, part.open("wb") as out:
-                for line in _lines(path):
-                    before += 1
-                    found = _ID.match(line)
-                    if found and found[1].decode() in ids:
-                        continue
-                    out.write(line)
-                    after += 1
-                    cost += most(line, teacher) if teacher else 0.0
-                out.flush()
-                os.fsync(out.fileno())
-            if not after:
+            rows, cost = _without(path, ids, teacher)
+            if not rows:
                 path.unlink()
                 book.release(path.name)
-            elif after < before and teacher:
+            elif teacher:
                 book.hold(path.name, teacher, cost)
-            left += after
+            left += rows
         return left
+
+
+def _without(path: Path, ids: Collection[str], teacher: Teacher | None) -> tuple[int, float]:
+    """Leave these requests out of a file; returns how many are left and the most that they can cost."""
+    rows, cost = 0, 0.0
+    with written_whole(path) as part, part.open("wb") as out:
+        for line in _lines(path):
+            if _id(line) not in ids:
+                out.write(line)
+                rows += 1
+                cost += most(line, teacher) if teacher else 0.0
+        out.flush()
+        os.fsync(out.fileno())
+    return rows, cost
+
+
+def _id(line: bytes) -> str:
+    """The custom id of a request's line; "" for a line that is not ours."""
+    found = _ID.match(line)
+    return found[1].decode() if found else ""
 
 
 def most(line: bytes, teacher: Teacher) -> float:
