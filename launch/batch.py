@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from launch.openr1 import Translation
 from reward_plugins.errors import Refused
 
 
@@ -79,9 +80,35 @@ def solve(
     return Batch(ranks, each, share // each, rollout // ranks // each, num_generations)
 
 
-def most_ranks(*, prompts_per_step: int, num_generations: int, available: int, samples_per_update: int | None) -> int:
-    """The largest number of ranks, of those available, over which an update divides."""
-    update = samples_per_update or prompts_per_step * num_generations
+def of_recipe(asked: Translation, ranks: int) -> Batch | None:
+    """Solve a recipe that states `prompts_per_step`, and put the solution into its keys; None for any other.
+
+    Its `per_device_train_batch_size` is the most that a device takes at once. What it says of accumulation is replaced.
+
+    Raises:
+        Refused: as `solve`, or `samples_per_update` stands alone.
+    """
+    if not asked.batch:
+        return None
+    if "prompts_per_step" not in asked.batch:
+        raise Refused("samples_per_update needs prompts_per_step beside it: how many prompts a rollout has")
+    solved = solve(
+        **asked.batch,
+        num_generations=int(asked.trl.get("num_generations", 8)),
+        ranks=ranks,
+        most=int(asked.trl.get("per_device_train_batch_size", 8)),
+    )
+    asked.trl.pop("generation_batch_size", None)
+    asked.trl.update(solved.keys())
+    return solved
+
+
+def most_ranks(asked: Translation, available: int) -> int:
+    """The largest number of ranks, of those available, over which an update of the recipe divides."""
+    prompts = asked.batch.get("prompts_per_step")
+    if prompts is None:
+        return available
+    update = asked.batch.get("samples_per_update") or prompts * int(asked.trl.get("num_generations", 8))
     return max(count for count in range(1, available + 1) if update % count == 0)
 
 

@@ -173,7 +173,16 @@ def grpo(
     set_: Set = None,
     accelerate: Annotated[str | None, typer.Option(help="An accelerate configuration (default: ZeRO-3).")] = None,
     processes: Annotated[int | None, typer.Option(help="Ranks (default: one a GPU, two on a CPU).")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write the resolved recipe and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what becomes of each key, write the resolved recipe, and stop.")
+    ] = False,
+    engine: Annotated[str, typer.Option(help="trl (the kit's stack), or open-r1 (a real one).")] = "trl",
+    open_r1: Annotated[
+        str | None, typer.Option("--open-r1", metavar="PATH", help="Its checkout (or FINR1_OPEN_R1).")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Its environment's Python (or FINR1_OPEN_R1_PYTHON).")
+    ] = None,
 ) -> None:
     """Train by GRPO on TRL from an OpenR1 recipe.
 
@@ -182,7 +191,19 @@ def grpo(
     from launch.stages import run_grpo
 
     shape = _absolute(accelerate) if accelerate else None
-    _print(run_grpo(_absolute(path), overrides=set_, accelerate=shape, processes=processes, dry_run=dry_run))
+    theirs = [str(Path(place).absolute()) if place else None for place in (open_r1, python)]
+    _print(
+        run_grpo(
+            _absolute(path),
+            overrides=set_,
+            accelerate=shape,
+            processes=processes,
+            dry_run=dry_run,
+            engine=engine,
+            open_r1=theirs[0],
+            python=theirs[1],
+        )
+    )
 
 
 @app.command()

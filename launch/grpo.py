@@ -9,16 +9,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from launch import models, recipe
+from launch import batch, checkpoints, curves, models, monitor, openr1, recipe, resolved
 from launch.engine import die_with_parent
-from launch.openr1 import Translation, translate
+from launch.openr1 import Translation
 from launch.paths import home
 from reward_plugins.errors import Refused
 
@@ -39,21 +38,22 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(config: str, overrides: list[str], dry_run: bool = False) -> None:
     """One GRPO run; see `main`."""
-    asked = translate(recipe.load(config, overrides), _known_keys())
+    asked = openr1.translate(recipe.load(config, overrides), _known_keys())
     model = models.resolve(asked.trl.get("model_name_or_path", ""), home())
     asked.trl["model_name_or_path"] = model
     os.environ.update(asked.environment)
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
         # Else the trainer counts one process on a CPU, and DeepSpeed finds that the batch does not add up.
         asked.trl.setdefault("use_cpu", True)
-    is_main = os.environ.get("RANK", "0") == "0"
-    if is_main:
-        _show(asked)
+    solved = batch.of_recipe(asked, int(os.environ.get("WORLD_SIZE", "1")))
+    if os.environ.get("RANK", "0") == "0":
+        print(openr1.table(asked.fates), solved or "", sep="\n", flush=True)
+        resolved.write(asked, Path(asked.trl.get("output_dir", ".")))
     if dry_run:
         return
+    openr1.refuse_code_rewards(asked)
 
     from transformers import AutoTokenizer, HfArgumentParser
-    from transformers.trainer_utils import get_last_checkpoint
     from trl import GRPOConfig, GRPOTrainer, ModelConfig, ScriptArguments, get_peft_config, get_quantization_config
 
     parts = HfArgumentParser((ScriptArguments, GRPOConfig, ModelConfig)).parse_dict(asked.trl)
@@ -77,15 +77,39 @@ def run(config: str, overrides: list[str], dry_run: bool = False) -> None:
         processing_class=tokenizer,
         quantization_config=get_quantization_config(model_config),
         peft_config=get_peft_config(model_config),
+        callbacks=[_warnings()],
     )
-    latest = get_last_checkpoint(training.output_dir) if Path(training.output_dir).is_dir() else None
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or latest)
+    out = Path(training.output_dir)
+    latest = checkpoints.latest(out, ranks=trainer.accelerator.num_processes)
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or (str(latest) if latest else None))
     trainer.save_model(training.output_dir)
     trainer.save_state()
-    if trainer.accelerator.is_main_process and Path(model).is_dir() and not asked.data.get("chat_template"):
-        models.keep_tokenizer(Path(model), Path(training.output_dir))
+    if trainer.accelerator.is_main_process:
+        curves.draw(out)
+        if Path(model).is_dir() and not asked.data.get("chat_template"):
+            models.keep_tokenizer(Path(model), out)
     trainer.accelerator.wait_for_everyone()
     trainer.end()
+
+
+def _warnings() -> Any:
+    """A callback that prints what `launch.monitor` finds wrong, once for each subject."""
+    from transformers import TrainerCallback
+
+    class Warnings(TrainerCallback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.said: set[str] = set()
+
+        def on_log(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+            if not state.is_world_process_zero:
+                return
+            for sentence in monitor.warnings(monitor.numbers(state.log_history)):
+                subject = sentence.partition(":")[0]
+                if subject not in self.said:
+                    self.said.add(subject)
+                    print(f"warning, step {state.global_step}: {sentence}", file=sys.stderr, flush=True)
+
+    return Warnings()
 
 
 def rewards(asked: Translation) -> list[Callable[..., Any]]:
@@ -166,16 +190,6 @@ def _known_keys() -> set[str]:
     from trl import GRPOConfig, ModelConfig, ScriptArguments
 
     return {field.name for kind in (ScriptArguments, GRPOConfig, ModelConfig) for field in dataclasses.fields(kind)}
-
-
-def _show(asked: Translation) -> None:
-    """Print what became of the recipe's keys and write the resolved recipe into the run's folder."""
-    for key, became in asked.notes:
-        print(f"  {key:40} {became}", flush=True)
-    out = Path(asked.trl.get("output_dir", "."))
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(asked.resolved(), indent=1, ensure_ascii=False)  # JSON is YAML too, and leaves no doubt of types
-    (out / "resolved_recipe.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,10 @@ class EngineRun(StageSettings):
             "stack": f"{self.stack} {stacks.identity(self.stack)}",
         }
 
+    def stack_versions(self) -> dict[str, str]:
+        """The versions of the packages that trained."""
+        return versions(self.stack)
+
     def code(self) -> str:
         """Training depends on its data and its rewards' names, not on the kit's code: a new kit trains nothing anew."""
         return ""
@@ -81,7 +85,7 @@ class EngineRun(StageSettings):
         """Write the manifest; the last thing that a run does."""
         outputs = [path for pattern in _WEIGHTS for path in sorted(self.out.glob(pattern))]
         run = Run(self.out.name, self, started)
-        return run.done(outputs, {}, stack_versions=versions(self.stack), machine=machine(), **more)
+        return run.done(outputs, {}, stack_versions=self.stack_versions(), machine=machine(), **more)
 
 
 def weights(model: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from distill.stage import StageSettings
 from distill.teachers import Teacher
 from eval_adapters.run import plan, run_one
 from eval_adapters.settings import EvalSettings
-from launch import models, recipe, train, train_grpo
+from launch import models, open_r1_engine, recipe, train, train_grpo
 from launch.paths import home
 from launch.server import ServeSettings, serving
 from reward_plugins.errors import Refused
@@ -81,8 +82,23 @@ def run_grpo(
     accelerate: str | None = None,
     processes: int | None = None,
     dry_run: bool = False,
+    engine: str = "trl",
+    open_r1: str | None = None,
+    python: str | None = None,
 ) -> Summary:
-    """Reinforcement learning by TRL's GRPO trainer."""
+    """Reinforcement learning by TRL's GRPO trainer, of the kit's own stack or of a real open-r1 (`engine: open-r1`)."""
+    if engine == "open-r1":
+        return open_r1_engine.run(
+            name,
+            overrides or [],
+            open_r1=open_r1 or os.environ.get("FINR1_OPEN_R1"),
+            python=python or os.environ.get("FINR1_OPEN_R1_PYTHON"),
+            accelerate=accelerate,
+            processes=processes,
+            dry_run=dry_run,
+        )
+    if engine != "trl":
+        raise Refused(f"no engine is called {engine!r}; there are trl and open-r1")
     return train_grpo.run(name, overrides or [], accelerate, processes, dry_run)
 
 

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launch import check, engine, models, recipe, stacks
+from rich.console import Console
+
+from launch import batch, check, engine, models, openr1, recipe, resolved, stacks
 from launch.paths import KIT, home
 from launch.record import EngineRun, machine, weights
 from launch.server import has_gpu
@@ -20,39 +22,40 @@ def run(
     """Run an OpenR1 recipe by `accelerate launch launch/grpo.py`.
 
     `accelerate` is a configuration file (by default ZeRO-3, on the GPUs that are here or on the CPU); `processes` how
-    many ranks there are (by default one per GPU, two on a CPU).
+    many ranks there are (by default one per GPU, two on a CPU, or the most below it over which an update divides).
+    `dry_run` only says what became of each key and writes the resolved recipe; no stack is started for it.
+
+    Raises:
+        Refused: a recipe that cannot run, with the key to change.
     """
     asked = recipe.load(name, overrides)
     translated = check.grpo_keys(asked, name)
+    out = home() / translated.trl["output_dir"]
+    ranks = processes or batch.most_ranks(translated, _gpus() if has_gpu() else 2)
+    arithmetic = batch.of_recipe(translated, ranks) or check.grpo_batch(translated, ranks)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console.print(openr1.table(translated.fates), f"{ranks} ranks: {arithmetic}", sep="\n")
+    if dry_run:
+        folder = out.with_name(f"{out.name}-dry-run")  # the run's own folder is touched by runs only
+        return {"done": "dry run", "out": str(folder), **resolved.write(translated, folder)}
+    openr1.refuse_code_rewards(translated)
     model = models.resolve(translated.trl.get("model_name_or_path", ""), home())
     sets = check.grpo_data(translated)
-    ranks = processes or (_gpus() if has_gpu() else 2)
     shape = recipe.find(accelerate or f"recipes/accelerate/{'zero3' if has_gpu() else 'cpu_zero3'}.yaml")
-    check.grpo_batch(translated, ranks)
-    out = home() / translated.trl["output_dir"]
     identity = {**asked, "_accelerate": recipe.load(shape), "_processes": ranks}
     run = EngineRun(recipe=identity, reads=[*sets, *weights(model)], out=out, stack="rl")
-    if run.is_done() and not dry_run:
+    if run.is_done():
         return {"done": "already", "out": str(out)}
-    if not dry_run:
-        need_space(out)
-        run.begin()
-    resolved = write_recipe(out, {**asked, "model_name_or_path": model, "output_dir": str(out)})
-    words: list[str | Path] = [
-        stacks.program("rl", "accelerate"),
-        "launch",
-        "--config_file",
-        shape,
-        "--num_processes",
-        str(ranks),
-    ]
-    words += [KIT / "launch" / "grpo.py", "--config", resolved, *(["--dry-run"] if dry_run else [])]
+    need_space(out)
+    run.begin()
+    given = write_recipe(out, {**asked, "model_name_or_path": model, "output_dir": str(out)})
+    words: list[str | Path] = [stacks.program("rl", "accelerate"), "launch", "--config_file", shape]
+    words += ["--num_processes", str(ranks), KIT / "launch" / "grpo.py", "--config", given]
     started = time.time()
     # One thread a rank on a shared CPU: more of them wait for each other.
     threads = {} if has_gpu() else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))}
     seconds = engine.run(words, name="GRPO", log=log_of(out), env=engine_env(model) | threads)
-    if not dry_run:
-        run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): row_count(path) for path in sets})
+    run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): row_count(path) for path in sets})
     return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
 
 

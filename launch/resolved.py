@@ -1,0 +1,68 @@
+"""The resolved recipe beside a run: what the kit's runner did, and the same for `trl grpo` where that can do it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from launch.openr1 import Translation
+from launch.paths import home
+
+DOTTED = {
+    "accuracy": "reward_plugins.rewards.finance_accuracy",
+    "format": "reward_plugins.rewards.finance_format",
+    "tag_count": "reward_plugins.rewards.openr1.tag_count",
+    "reasoning_steps": "reward_plugins.rewards.openr1.reasoning_steps",
+    "length": "reward_plugins.rewards.openr1.kimi_length",
+}
+"""Those names of open-r1's registry that stand for one function: `trl grpo` takes a dotted path, and no parameters."""
+
+
+def write(asked: Translation, out: Path) -> dict[str, str]:
+    """Write `resolved_recipe.yaml`, and `trl_recipe.yaml` where `trl grpo --config` would train on the same thing.
+
+    Returns each file's name with what it is for, or why it was not written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    _yaml(out / "resolved_recipe.yaml", asked.resolved(), "every key as this run used it")
+    written = {"resolved_recipe.yaml": "every key as this run used it"}
+    trl = out / "trl_recipe.yaml"
+    if why := not_for_trl(asked):
+        trl.unlink(missing_ok=True)
+        return written | {"trl_recipe.yaml": f"not written: `trl grpo` knows no {', no '.join(why)}"}
+    _yaml(trl, for_trl(asked), "trl grpo --config trl_recipe.yaml (prompts of any length are used)")
+    return written | {"trl_recipe.yaml": "the same for `trl grpo --config`"}
+
+
+def not_for_trl(asked: Translation) -> list[str]:
+    """What this recipe asks for and `trl grpo` cannot do, in words; [] where it can do all."""
+    missing = [key for key in ("system_prompt", "chat_template", "dataset_mixture") if asked.data.get(key)]
+    if asked.data.get("dataset_prompt_column", "prompt") != "prompt":
+        missing.append("dataset_prompt_column")
+    if asked.batch:
+        missing += sorted(asked.batch)
+    return missing + [f"reward {name!r}" for name in asked.rewards if "." not in name and name not in DOTTED]
+
+
+def for_trl(asked: Translation) -> dict[str, Any]:
+    """The recipe in the keys of `trl grpo`; paths are absolute, since it starts from wherever it is called."""
+    given = dict(asked.trl)
+    for key in ("model_name_or_path", "dataset_name", "output_dir"):
+        local = home() / str(given.get(key) or "")
+        if given.get(key) and (local.exists() or key == "output_dir"):
+            given[key] = str(local)
+    given["reward_funcs"] = [DOTTED.get(name, name) for name in asked.rewards]
+    return given | ({"env": asked.environment} if asked.environment else {})
+
+
+def _yaml(path: Path, content: dict[str, Any], what: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(f"# {what}\n")
+        yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
