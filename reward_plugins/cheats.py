@@ -22,6 +22,7 @@ _CODE = re.compile(
 _SLOT = re.compile(
     r"\$?\{\{?\s*[^\W\d][\w ]*\}?\}|%[sdf]\b|\[(?:insert|your|answer)\b|\byour answer\b|<[a-z_ ]+>", re.IGNORECASE
 )
+_FIGURES = re.compile(r"[\d., ()+\-$€£¥]*\d[\d., ]*(?:%|[千百]?[万亿]?元?)\)?\.?|[A-H]{1,4}")  # the commonest answers
 _NO_NUMBER = re.compile(r"^\s*[-+]?(?:nan|inf|infinity|∞|null|undefined|无穷大|非数字?)[%.。]?\s*$", re.IGNORECASE)
 
 _NO_ANSWER = re.compile(
@@ -52,6 +53,8 @@ def trick(text: str, gold: str = "") -> str:
 
     A pattern that the gold itself contains is no trick in an answer to it.
     """
+    if _FIGURES.fullmatch(text):
+        return ""
     for pattern, what in (
         (_TO_THE_GRADER, "it speaks to the grader"),
         (_CODE, "it is code"),

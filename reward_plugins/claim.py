@@ -95,13 +95,16 @@ def claims(text: str, kind: str, question: str = "", years: bool = False) -> Cla
     calendar years are what is asked for, so they are kept. `kind`: the kind of the gold's unit; an amount of money
     beside a percentage, or a length of time, is context where the other is asked for.
     """
-    if kind != "time":
+    if "月" in text and kind != "time":
         text = _MONTHS.sub(lambda span: " " * len(span.group()), text)
     quantities = scan(text)
     if quantities is None:
         return Claims((), "a number in it cannot be read")
     if not quantities:
         return Claims((), "it holds no number")
+    only = quantities[0]
+    if len(quantities) == 1 and not text[: only.start].strip() and not text[only.end :].strip(" .。"):
+        return Claims((Claim(only, 0),))  # nothing but a number: no word could say more about it
     if len(quantities) > _MOST:
         return Claims((), "it holds too many numbers")
     begin, quantities, problem = _after_equals(text, quantities)

@@ -151,7 +151,10 @@ def _last_boxes(text: str) -> list[str]:
 
 def announced(text: str) -> list[str]:
     """What follows each "the answer is", "Final answer:", "答案：", "故选" in the last part of a text."""
-    text = _STARRED.sub(r"\1", ENVIRONMENT.sub("", text).replace("**", "").replace("__", ""))
+    if "\\" in text:
+        text = ENVIRONMENT.sub("", text)
+    if "*" in text or "_" in text:
+        text = _STARRED.sub(r"\1", text.replace("**", "").replace("__", ""))
     offset = max(0, len(text) - 6000)
     found: list[str] = []
     matches = list(_LINE.finditer(text, offset))[-MOST_ANSWERS * 2 :]
