@@ -25,7 +25,7 @@ from distill.cost_cap import check_cap
 from distill.endpoint import Endpoint, Failure
 from distill.interrupt import gentle_interrupt, say_waiting
 from distill.journal import Journal
-from distill.ledger import CapReached, Ledger
+from distill.ledger import Account, CapReached, Ledger
 from distill.plan import Plan, Request, Survey
 from distill.progress import progress_bars
 from distill.records import Trace, Usage, read_records
@@ -195,7 +195,7 @@ def _show(plans: list[Plan], book: Ledger, bars: Progress) -> None:
     for name in ("answered", "errors", "requests (retries)", "tokens in (cached)", "tokens out", "cost"):
         table.add_column(name, justify="right")
     for plan in plans:
-        account = book.account(plan.teacher.name)
+        account = book.accounts.get(plan.teacher.name, Account())
         cost = ", ".join(f"{cost:,.4f} {currency}" for currency, cost in sorted(account.cost.items())) or "-"
         table.add_row(
             plan.teacher.name,

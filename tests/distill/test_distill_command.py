@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from command import finr1
 from fault_server import GOOD, FaultServer, always, first
+
+from distill.records import Trace, read_records
+from launch import stages
+from launch.server import Endpoint, ServeSettings
 
 RECIPE = """
 questions: questions.jsonl
@@ -68,3 +74,33 @@ def test_batches_go_out_and_come_back(make_questions: Callable[..., Path], home:
         assert json.loads(done.stdout)["teachers"]["t"]["answered"] == 5 and not server.asked
     both = finr1("distill", recipe, "--write-batches", "--read-batches", "results.jsonl", home=home)
     assert both.returncode == 2 and "two commands" in both.stderr
+
+
+def test_a_server_is_started_only_where_something_is_missing(
+    make_questions: Callable[..., Path], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_questions(3)
+    (home / "serve.yaml").write_text("model: models/tiny\n", encoding="utf-8")
+    recipe = home / "recipe.yaml"
+    recipe.write_text(
+        "questions: questions.jsonl\nout: traces.jsonl\nteachers: [{name: t, serve: serve.yaml}]\n", encoding="utf-8"
+    )
+    started: list[str] = []
+    with FaultServer(always("ok")) as server:
+
+        @contextlib.contextmanager
+        def serving(settings: ServeSettings) -> Iterator[Endpoint]:
+            started.append(settings.model)
+            yield Endpoint(server.url, "/somewhere/models/tiny", 0)
+
+        monkeypatch.setattr(stages, "serving", serving)
+        for done in ("now", "now", "already"):
+            if done == "now":
+                (home / "traces.jsonl.manifest.json").unlink(missing_ok=True)
+            told = stages.run_distill(str(recipe))
+            assert told["done"] == done and told["teachers"]["t"]["answered"] == 3
+    assert started == ["models/tiny"]
+    assert {body["model"] for body in server.bodies} == {"/somewhere/models/tiny"}
+    assert {trace.model for trace in read_records(home / "traces.jsonl", Trace)} == {"models/tiny"}, (
+        "a path of this machine"
+    )
