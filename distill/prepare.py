@@ -202,7 +202,10 @@ class Sides:
         """
         first = self._ids.get(hash(question.id))
         if first is not None and first != source:
-            raise Refused(f"two sources give the id {question.id!r}; does one stand twice, with one seed or file?")
+            raise Refused(
+                f"two sources give the id {question.id!r}; does one stand twice, with one seed or file?"
+                " Files of one name need rows with ids, or other names"
+            )
         if first is not None:
             return LeftOut(question.id, "the same id twice")
         self._ids[hash(question.id)] = source
