@@ -44,29 +44,22 @@ _PROBLEMS = 15_000
 _WRONG, _MUTE, _ERRORS = 25, 4, 1
 
 
-def questions(rows: int) -> Iterator[Question]:
-    """Problems with a page of text before each, so that they are as long as those of real sets."""
-    dice = random.Random(1)
-    problems = list(generate(min(rows, _PROBLEMS), seed=11))
+def questions(rows: int, seed: int) -> Iterator[Question]:
+    """Problems with a made-up page before each, and a made-up scene in each, so that no two are near copies."""
+    dice = random.Random(seed)
+    problems = list(generate(min(rows, _PROBLEMS), seed=seed))
     for number in range(rows):
         question = problems[number % len(problems)]
-        page = " ".join(f"{dice.choice(_WORDS[question.lang])} {dice.randrange(10**5)}" for _ in range(120))
-        yield question.model_copy(update={"id": f"{question.id}-{number}", "context": page})
+        told = f"{scene(dice, question.lang, 40)} {question.question}"
+        page = scene(dice, question.lang, 200)
+        yield question.model_copy(update={"id": f"{question.id}-{number}", "question": told, "context": page})
 
 
-_WORDS = {
-    "en": [
-        "revenue",
-        "net income",
-        "total assets",
-        "operating costs",
-        "the prior year",
-        "of shares",
-        "interest",
-        "table",
-    ],
-    "zh": ["营业收入", "净利润", "资产总额", "经营成本", "上年同期", "股份", "利息", "下表"],
-}
+def scene(dice: random.Random, lang: str, words: int) -> str:
+    """Text without meaning, as diverse as a real one: made-up words, or Chinese characters two by two."""
+    if lang == "zh":
+        return "，".join("".join(chr(dice.randrange(0x4E00, 0x5E00)) for _ in range(8)) for _ in range(words // 4))
+    return " ".join("".join(dice.choices("aeioustrnlmdcp", k=dice.randrange(3, 9))) for _ in range(words))
 
 
 def traces(asked: list[Question]) -> Iterator[Trace]:
@@ -100,9 +93,9 @@ def traces(asked: list[Question]) -> Iterator[Trace]:
 
 def make(home: Path, rows: int) -> None:
     """Write the inputs of the stages: training questions, their traces, and test questions of another seed."""
-    asked = list(questions(rows))
+    asked = list(questions(rows, seed=11))
     write_records(home / "questions" / "train.jsonl", asked)
-    write_records(home / "questions" / "test.jsonl", generate(2_000, seed=13))
+    write_records(home / "questions" / "test.jsonl", questions(2_000, seed=13))
     part = home / "traces.jsonl"
     with part.open("wb") as journal:
         for trace in traces(asked):

@@ -63,6 +63,7 @@ def write(told: Told) -> list[Path]:
         _traces(told, funnel),
         _questions(told),
         _passed(told),
+        _judge(told),
         _rows(told),
         _measured(told),
         _licences(told),
@@ -71,7 +72,7 @@ def write(told: Told) -> list[Path]:
     ]
     page = folder / "README.md"
     with written_whole(page) as part, part.open("w", encoding="utf-8") as out:
-        out.write("\n\n".join(sections) + "\n")
+        out.write("\n\n".join(filter(None, sections)) + "\n")
         out.flush()
         os.fsync(out.fileno())
     for name, picture in pictures.items():
@@ -221,6 +222,36 @@ def _passed(told: Told) -> str:
         "## Pass rates by teacher and source\n\n![Share of requests that were kept](card/passes.png)\n\n"
         f"{table(head, rows)}\n\nThe pass rate is kept by asked; the interval is Wilson's, as if requests were independent."
     )
+
+
+def _judge(told: Told) -> str:
+    """How far the judge of the screen can be trusted, as the screen measured it; "" where there was none."""
+    judge = told.earlier.get("screen", {}).get("counts", {}).get("judge")
+    if not judge:
+        return ""
+    agreement = judge["agreement_with_rule"]
+    kappa = agreement["kappa"]
+    measured = [
+        ("replies that could not be read", *_share(judge["unreadable_replies"])),
+        ("agrees with the rule, where both speak", *_share(agreement["agree"])),
+        *((f"says the same twice: {what}", *_share(share)) for what, share in judge["repeatability"].items()),
+    ]
+    said = (
+        "says nothing here"
+        if kappa is None
+        else f"{kappa:.2f} ({agreement['kappa_low']:.2f} to {agreement['kappa_high']:.2f})"
+    )
+    return (
+        f"## The judge\n\n{judge['model'] or 'A served model'} judged {judge['traces']:,} traces; "
+        f"{judge['unscored']:,} of them stayed without a verdict and were not kept. Cohen's kappa with the rule: {said}.\n\n"
+        f"{table(['measured', 'share', '95% interval', 'of'], measured)}"
+    )
+
+
+def _share(found: Mapping[str, Any]) -> tuple[str, str, int]:
+    if found["share"] is None:
+        return "-", "-", 0
+    return f"{found['share']:.0%}", f"{found['low']:.0%} to {found['high']:.0%}", found["n"]
 
 
 def _rows(told: Told) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from export_chain import Chain
 
 from distill import export
 from distill.export.card import table
+from distill.judge_quality import agreement, share
 from distill.questions import read_questions
 from distill.records import write_records
 from reward_plugins.agreement import wilson
@@ -122,6 +124,29 @@ def test_without_the_screens_manifest_the_rules_own_counts_are_told(chain: Chain
     export.run(chain.settings())
     funnel = by_head(page(chain), "source", "asked", "answered", "right", "kept")
     assert [funnel[0][step] for step in ("asked", "answered", "right", "kept")] == ["240", "200", "120", "80"]
+
+
+def test_how_far_the_judge_can_be_trusted_is_told(chain: Chain) -> None:
+    chain.screen()
+    path = chain.verdicts.parent / f"{chain.verdicts.name}.manifest.json"
+    screened = json.loads(path.read_text(encoding="utf-8"))
+    screened["counts"]["judge"] = {
+        "model": "small",
+        "traces": 80,
+        "unscored": 7,
+        "unreadable_replies": share(9, 90),
+        "agreement_with_rule": agreement([(True, True)] * 5 + [(False, False)] * 4 + [(False, True)]),
+        "repeatability": {"answer": share(3, 4), "reasoning": share(0, 0)},
+    }
+    path.write_text(json.dumps(screened), encoding="utf-8")
+    export.run(chain.settings())
+    text = page(chain)
+    assert "small judged 80 traces; 7 of them stayed without a verdict" in text
+    assert "Cohen's kappa with the rule: 0.80 (" in text
+    rows = {row["measured"]: row for row in by_head(text, "measured")}
+    assert rows["replies that could not be read"]["share"] == "10%"
+    assert rows["agrees with the rule, where both speak"]["of"] == "10"
+    assert rows["says the same twice: reasoning"]["share"] == "-"
 
 
 def test_text_of_a_source_cannot_break_the_page(chain: Chain) -> None:
