@@ -9,13 +9,13 @@ from distill.sources.rows import BadRow, Row
 
 
 def xfinbench(row: Row) -> Iterator[Question]:
-    """XFinBench: statements to judge (golds 1.0 and 0.0), sums and choices. Questions that need a figure are left out."""
+    """XFinBench: statements to judge (golds 1.0 or 1, and 0.0), sums and choices. Questions that need a figure are left out."""
     if row.text("figure"):
         raise BadRow("the question needs a figure")
     task, question, gold = row.text("task"), row.text("question"), row.text("ground_truth")
     if task == "bool":
         question += "\n\nIs this statement true or false?"
-        gold = {"1.0": "true", "0.0": "false"}.get(gold, "")
+        gold = {"1": "true", "0": "false"}.get(gold.removesuffix(".0"), "")
     choices = row.text("choice") if task == "mcq" else None
     yield row.question(question, gold, task=task, id=row.text("id"), choices=choices)
 
