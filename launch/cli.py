@@ -114,12 +114,19 @@ def check(
     path: Annotated[str, typer.Argument(help="A recipe, or the word `golds`.")],
     rows: Annotated[str | None, typer.Argument(help="With `golds`: a set's name, its folder, or a JSONL file.")] = None,
     set_: Set = None,
+    gpu: Annotated[
+        str | None, typer.Option(metavar="GIB", help="For another machine: GiB of its card, or cards x GiB (8x80).")
+    ] = None,
+    accelerate: Annotated[str | None, typer.Option(help="GRPO: the accelerate configuration of the launch.")] = None,
+    processes: Annotated[int | None, typer.Option(help="GRPO: the ranks of the launch.")] = None,
 ) -> None:
-    """Look a recipe over before it costs anything: keys, files, columns, batches, and the string the model sees.
+    """Look a recipe over before it costs anything: keys, files, columns, golds, rewards, lengths, batches, memory.
 
+    Exit code 2 if there is anything to mend. With --gpu, what this machine lacks is told and does not count.
     `finr1 check golds SET` asks of every gold whether the verifier accepts it as its own answer.
 
-    Examples: finr1 check recipes/sft/smollm2_135m_cpu.yaml; finr1 check golds quickstart
+    Examples: finr1 check recipes/sft/smollm2_135m_cpu.yaml; finr1 check recipes/grpo/fin_r1_7b.yaml --gpu 8x80;
+    finr1 check golds quickstart
     """
     if path == "golds":
         from launch.inspection import inspect_golds
@@ -130,7 +137,8 @@ def check(
         return
     from launch.inspection import inspect_recipe
 
-    inspect_recipe(_absolute(path), set_ or [], Console())
+    shape = _absolute(accelerate) if accelerate else None
+    inspect_recipe(_absolute(path), set_ or [], Console(), gpu, shape, processes)
 
 
 @app.command()

@@ -4,61 +4,70 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-from distill import ask, export, overlap, prepare, screen
-from eval_adapters.settings import EvalSettings
-from launch import check, models, recipe
+from launch import check, recipe
+from launch.check.finding import State, of
+from launch.check.kinds import kind_of, look_over, look_over_pipeline
 from launch.paths import home
-from launch.pipeline import Pipeline
-from launch.report import ReportSettings
-from launch.server import ServeSettings, has_gpu
 from reward_plugins import golds
 from reward_plugins.errors import Refused
 
-KINDS: dict[str, tuple[set[str], type[Any] | None]] = {
-    "pipeline": ({"stages"}, Pipeline),
-    "grpo": ({"reward_funcs"}, None),
-    "sft": ({"stage", "template"}, None),
-    "distill": ({"teachers"}, ask.Settings),
-    "overlap": ({"tests", "test_sources", "duplicates"}, overlap.Settings),
-    "prepare": ({"sources"}, prepare.Settings),
-    "export": ({"verdicts"}, export.Settings),
-    "screen": ({"traces"}, screen.Settings),
-    "eval": ({"sets"}, EvalSettings),
-    "report": ({"evaluations"}, ReportSettings),
-    "serve": ({"model"}, ServeSettings),
+_COLOURS = {
+    State.HOLDS: "green",
+    State.NOTE: "yellow",
+    State.MISTAKE: "red",
+    State.LACKING: "red",
+    State.UNKNOWN: "dim",
 }
-"""A recipe's kind, told by a key that only this kind has; the first that fits, so the order matters."""
 
 
-def inspect_recipe(path: str, overrides: list[str], console: Console) -> None:
-    """Check one recipe of any kind and print what was found.
+def inspect_recipe(
+    path: str,
+    overrides: list[str],
+    console: Console,
+    gpu: str | None = None,
+    accelerate: str | None = None,
+    processes: int | None = None,
+) -> None:
+    """Check one recipe of any kind and print all that was found.
+
+    `gpu` describes another machine to run on ("8x80": eight cards of 80 GiB); what this one lacks does not count then.
 
     Raises:
-        Refused: the first thing that would make the run fail.
+        Refused: all mistakes, and all that this machine lacks, each in one sentence.
     """
-    asked = recipe.load(path, overrides)
-    kind = next((kind for kind, (keys, _) in KINDS.items() if keys & asked.keys()), None)
-    if kind is None:
-        raise Refused(f"{path}: it has none of the keys by which a recipe is told ({', '.join(KINDS)})")
-    if kind == "sft":
-        _sft(asked, path, console)
-    elif kind == "grpo":
-        _grpo(asked, path, console)
-    elif kind == "pipeline":
-        stages = recipe.settings(Pipeline, asked, path).stages
-        for stage in stages:
-            if isinstance(stage.recipe, str):
-                recipe.find(stage.recipe)
-        console.print(f"pipeline of {len(stages)} stages: {', '.join(stage.stage for stage in stages)}")
+    machine = check.named_machine(gpu) if gpu else check.this_machine()
+    place = check.Place(machine)
+    asked = recipe.load(path, [])
+    kind = kind_of(asked, path)
+    if kind == "pipeline":
+        checked = look_over_pipeline(asked, overrides, path, place)
     else:
-        settings_kind = KINDS[kind][1]
-        assert settings_kind is not None
-        recipe.settings(settings_kind, asked, path)
-    console.print(f"{kind} recipe {path}: nothing to mend", highlight=False)
+        checked = look_over(kind, recipe.load(path, overrides), place, accelerate, processes)
+    for key, became in checked.became:
+        console.print(f"  {key:40} {became}", highlight=False, markup=False)
+    table = Table(title=f"{kind} recipe {path}, on {machine.words}", title_justify="left", show_header=False, box=None)
+    for finding in of(checked.findings, State.HOLDS, State.NOTE, State.UNKNOWN):
+        colour = _COLOURS[finding.state]
+        table.add_row(f"[{colour}]{finding.state.value}[/{colour}]", finding.about, escape(finding.said))
+    console.print(table)
+    _tokens(checked, console)
+    wrong, lacks = of(checked.findings, State.MISTAKE), of(checked.findings, State.LACKING)
+    if not wrong and not lacks:
+        console.print("nothing to mend", style="green")
+        return
+    if checked.passes(elsewhere=gpu is not None):
+        for finding in lacks:
+            console.print(f"not on this machine: {finding.said}", highlight=False, markup=False)
+        console.print("nothing to mend in the recipe", style="green")
+        return
+    lines = [f"{finding.said}" for finding in wrong] + [f"{finding.said} (this machine)" for finding in lacks]
+    count = f"{len(lines)} things to mend" if len(lines) > 1 else "one thing to mend"
+    raise Refused(f"{path}: {count}\n" + "\n".join(f"- {line}" for line in lines))
 
 
 def inspect_golds(name: str, console: Console) -> None:
@@ -93,40 +102,13 @@ _NAMED = 10
 """Rows that are named for each reason; the rest are counted."""
 
 
-def _sft(asked: dict[str, Any], path: str, console: Console) -> None:
-    check.sft_keys(asked, path)
-    model = models.resolve(asked["model_name_or_path"], Path.cwd())
-    _, sets = check.sft_data(asked)
-    if asked.get("bf16") and not has_gpu():
-        raise Refused(f"{path}: bf16 training needs a GPU; set bf16: false")
-    _tokens(check.templates_agree(check.Trained(model, str(asked["template"]), sets)), console)
-
-
-def _grpo(asked: dict[str, Any], path: str, console: Console) -> None:
-    translated = check.grpo_keys(asked, path)
-    model = models.resolve(translated.trl["model_name_or_path"], Path.cwd())
-    sets = check.grpo_data(translated)
-    ranks = 2 if not has_gpu() else 1
-    console.print(f"batch on {ranks} ranks: {check.grpo_batch(translated, ranks)}")
-    if translated.trl.get("bf16") and not has_gpu():
-        raise Refused(f"{path}: bf16 makes TRL's configuration fail on a CPU; set bf16: false")
-    for key, became in translated.notes:
-        console.print(f"  {key:40} {became}", highlight=False)
-    shown = check.prompts_agree(model, sets)
-    _tokens(shown, console)
-
-
-def _tokens(rendered: list[check.Rendered], console: Console) -> None:
+def _tokens(checked: check.Checked, console: Console) -> None:
     """The first conversation token by token; what the model reads, then what it is trained to write."""
-    if not rendered:
+    if not checked.shown:
         return
-    first = rendered[0]
+    first = checked.shown[0]
     console.print(f"the string that the model sees ({len(first.prompt)} tokens), the same in training and use:")
     text = "|".join(repr(token)[1:-1] for token in first.tokens[: len(first.prompt)])
     answer = "|".join(repr(token)[1:-1] for token in first.tokens[len(first.prompt) :])
-    console.print(f"[dim]{_plain(text)}[/dim]", highlight=False)
-    console.print(f"[bold]{_plain(answer)}[/bold]", highlight=False)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+    console.print(f"[dim]{escape(text)}[/dim]", highlight=False)
+    console.print(f"[bold]{escape(answer)}[/bold]", highlight=False)

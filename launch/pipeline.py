@@ -48,7 +48,7 @@ def run(name: str, overrides: list[str], stages: dict[str, Callable[..., dict[st
     Raises:
         Refused: an unknown stage or variable, before the first stage starts.
     """
-    pipeline = recipe.settings(Pipeline, _with_variables(recipe.load(name), overrides, name), name)
+    pipeline = recipe.settings(Pipeline, with_variables(recipe.load(name), overrides, name), name)
     out = home() / pipeline.out
     plan = []
     for number, stage in enumerate(pipeline.stages, 1):
@@ -88,7 +88,12 @@ class _Timings:
         part.replace(self.path)
 
 
-def _with_variables(loaded: dict[str, Any], overrides: list[str], name: str) -> dict[str, Any]:
+def with_variables(loaded: dict[str, Any], overrides: list[str], name: str) -> dict[str, Any]:
+    """A pipeline as loaded, with its variables filled in; `overrides` are `variable=value`.
+
+    Raises:
+        Refused: an override of no variable, a variable without a value, or a `$name` that is none.
+    """
     variables = dict(loaded.get("variables") or {})
     for override in overrides:
         key, equals, value = override.partition("=")

@@ -81,16 +81,32 @@ def settings(kind: type[S], recipe: dict[str, Any], where: str | Path = "the rec
     try:
         return kind.model_validate(recipe)
     except ValidationError as error:
-        # An unknown key first: it explains the "missing" one that it was meant to be.
-        first = min(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
-        *parents, key = [str(part) for part in first["loc"]] or [""]
+        raise Refused(f"{where}: {_complaints(kind, error)[0]}") from None
+
+
+def complaints(kind: type[BaseModel], recipe: dict[str, Any]) -> list[str]:
+    """All that makes a recipe unfit for a stage's settings, a sentence each; [] where it fits."""
+    try:
+        kind.model_validate(recipe)
+    except ValidationError as error:
+        return _complaints(kind, error)
+    return []
+
+
+def _complaints(kind: type[BaseModel], error: ValidationError) -> list[str]:
+    said = []
+    # An unknown key first: it explains the "missing" one that it was meant to be.
+    for each in sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden"):
+        *parents, key = [str(part) for part in each["loc"]] or [""]
         dotted = ".".join([*parents, key])
-        if first["type"] == "extra_forbidden":
+        if each["type"] == "extra_forbidden":
             known = _fields(kind, [part for part in parents if not part.isdigit()])
-            raise Refused(f"{where}: unknown key {dotted!r}{did_you_mean(key, known)}") from None
-        if first["type"] == "missing":
-            raise Refused(f"{where}: key {dotted!r} is missing") from None
-        raise Refused(f"{where}: {dotted}: {first['msg']} (got {first['input']!r})") from None
+            said.append(f"unknown key {dotted!r}{did_you_mean(key, known)}")
+        elif each["type"] == "missing":
+            said.append(f"key {dotted!r} is missing")
+        else:
+            said.append(f"{dotted}: {each['msg']} (got {each['input']!r})")
+    return said
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,3 +1,52 @@
-"""What can be known of a recipe before a model is loaded."""
+"""What can be known of a recipe before a model is loaded: keys, files, columns, golds, rewards, lengths, batches, memory,
+and the string that the model sees.
 
-from launch.check.strings import *  # noqa: F403
+`kinds.look_over` checks a recipe of any kind and returns all that it found at once. Each finding is in one of five
+states (see `finding`): it holds, it is worth a note, it is a mistake on any machine, this machine lacks something, or
+it cannot be looked at from here. `need_sft` and `need_grpo` are the gate before a trainer: the same checks, and a
+refusal of all that is wrong or lacking.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from launch.check.checked import Checked
+from launch.check.finding import Finding, State, need
+from launch.check.grpo_recipes import grpo, grpo_batch, grpo_data, grpo_keys
+from launch.check.place import Machine, Place, named_machine, this_machine
+from launch.check.rows import first_rows
+from launch.check.sft_recipes import sft, sft_data, sft_keys
+from launch.check.strings import Rendered, Trained, prompts_agree, render_by_chat_template, templates_agree
+
+__all__ = [
+    "Checked",
+    "Finding",
+    "Machine",
+    "Place",
+    "Rendered",
+    "State",
+    "Trained",
+    "first_rows",
+    "grpo_batch",
+    "grpo_data",
+    "grpo_keys",
+    "named_machine",
+    "need_grpo",
+    "need_sft",
+    "prompts_agree",
+    "render_by_chat_template",
+    "sft_data",
+    "sft_keys",
+    "templates_agree",
+    "this_machine",
+]
+
+
+def need_sft(asked: Mapping[str, Any], name: str) -> None:
+    """Let a recipe of `finr1 sft` pass only if all its checks hold on this machine. Raises `Refused`."""
+    need(name, sft(asked, Place(this_machine())).findings)
+
+
+def need_grpo(asked: Mapping[str, Any], name: str, accelerate: str | None = None, processes: int | None = None) -> None:
+    """The same for a recipe of `finr1 grpo` and the way in which it is launched. Raises `Refused`."""
+    need(name, grpo(asked, Place(this_machine()), accelerate, processes).findings)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ class Answer:
     error: str = ""
 
 
+_COMPLAINTS: dict[Path, Answer] = {}
+"""Kept for this process only: a complaint may pass, when a package is installed or a file is mended."""
+
+
 def answers(stack: str, questions: Sequence[Mapping[str, Any]]) -> list[Answer]:
     """Ask a stack's engine; see `launch/inside/answer.py` for the questions.
 
@@ -40,17 +45,26 @@ def answers(stack: str, questions: Sequence[Mapping[str, Any]]) -> list[Answer]:
         Refused: the stack could not be made, or its interpreter failed as a whole.
     """
     files = [_store(stack, question) for question in questions]
-    missing = [number for number, file in enumerate(files) if not file.is_file()]
+    found = {number: _COMPLAINTS[file] for number, file in enumerate(files) if file in _COMPLAINTS}
+    missing = [number for number, file in enumerate(files) if number not in found and not file.is_file()]
     new = _ask(stack, [questions[number] for number in missing]) if missing else []
-    found: dict[int, Answer] = {}
     for number, reply in zip(missing, new, strict=True):
         found[number] = Answer(reply.get("value"), reply.get("error", ""))
-        if not found[number].error:  # a complaint may pass: a package is installed, a file is mended
+        if found[number].error:
+            _COMPLAINTS[files[number]] = found[number]
+        else:
             _keep(files[number], reply)
     for number, file in enumerate(files):
         if number not in found:
             found[number] = Answer(json.loads(file.read_text(encoding="utf-8"))["value"])
     return [found[number] for number in range(len(questions))]
+
+
+def ask_ahead(questions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Ask several stacks at once, {stack: questions}, so that all that follows is known already."""
+    with ThreadPoolExecutor() as pool:
+        for asked in [pool.submit(answers, stack, each) for stack, each in questions.items()]:
+            asked.result()
 
 
 def value(stack: str, **question: Any) -> Any:

@@ -10,11 +10,13 @@ import json
 import sys
 import types
 import typing
+from typing import Any
 
 STACK = sys.argv[1]
+Turns = list[dict[str, str]]
 
 
-def keys():
+def keys() -> dict[str, Any]:
     """The keys of the engine's recipe: {name: {"kinds": [...], "choices": [...] or null}}.
 
     Kinds are "bool", "int", "float", "str", "list", "dict", "null" and "any".
@@ -25,11 +27,12 @@ def keys():
         from trl import GRPOConfig, ModelConfig, ScriptArguments
 
         parts = (ScriptArguments, GRPOConfig, ModelConfig)
-    found = {}
+    found: dict[str, Any] = {}
     for part in parts:
         hints = typing.get_type_hints(part)
         for field in dataclasses.fields(part):
-            kinds, choices = set(), []
+            kinds: set[str] = set()
+            choices: list[Any] = []
             _kinds(hints[field.name], kinds, choices)
             if field.default is None:
                 kinds.add("null")
@@ -37,7 +40,7 @@ def keys():
     return found
 
 
-def _kinds(hint, kinds, choices):
+def _kinds(hint: Any, kinds: set[str], choices: list[Any]) -> None:
     plain = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
     origin = typing.get_origin(hint)
     if hint in plain:
@@ -59,14 +62,14 @@ def _kinds(hint, kinds, choices):
         kinds.add("any")
 
 
-def templates():
+def templates() -> list[str]:
     """sft stack: the names of LLaMA-Factory's templates."""
     from llamafactory.data.template import TEMPLATES
 
     return sorted(TEMPLATES)
 
 
-def deepspeed_keys():
+def deepspeed_keys() -> list[str]:
     """The keys of `zero_optimization` in a DeepSpeed configuration."""
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
 
@@ -74,14 +77,14 @@ def deepspeed_keys():
     return sorted({name for key, field in fields.items() for name in (key, field.alias) if name})
 
 
-def accelerate_keys():
+def accelerate_keys() -> list[str]:
     """The keys of an accelerate configuration file."""
     from accelerate.commands.config.config_args import ClusterConfig
 
     return sorted({field.name for field in dataclasses.fields(ClusterConfig)})
 
 
-def learned(model, template, talks, **_):
+def learned(model: str, template: str, talks: list[Turns]) -> list[dict[str, Any]]:
     """sft stack: conversations as LLaMA-Factory's template makes them: [{prompt_ids, response_ids}].
 
     A conversation is a list of {role, content}.
@@ -100,7 +103,7 @@ def learned(model, template, talks, **_):
     return answers
 
 
-def sent(model, talks, **_):
+def sent(model: str, talks: list[Turns]) -> list[dict[str, Any]]:
     """What a rollout, the server and the evaluation send: the tokenizer's own chat template.
 
     [{prompt_ids, response_ids, tokens}]; `tokens` is the text of each token of both.
@@ -118,10 +121,14 @@ def sent(model, talks, **_):
     return answers
 
 
-def size(model, **_):
-    """A model counted on the meta device from its configuration, without weights: {params, largest_layer, bytes_16}.
+def memory(
+    model: str, zero: int, offload: bool, offload_params: bool, gpus: int, nodes: int, bits: int
+) -> dict[str, int]:
+    """A model counted on the meta device from its configuration, without weights, and what its training holds.
 
-    Tied weights count once. `bytes_16` is accelerate's own size of the model at two bytes a weight.
+    {params, weights, gpu, cpu}: weights once (tied ones count once); bytes of the weights at `bits` each; bytes of the
+    model states on one card, and in the memory of one node, by DeepSpeed's estimators, by accelerate's without ZeRO.
+    `gpus` a node. Activations are in no estimator.
     """
     import torch
     from accelerate.utils import calculate_maximum_sizes
@@ -129,23 +136,13 @@ def size(model, **_):
 
     with torch.device("meta"):
         made = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model), dtype=torch.bfloat16)
-    layers = (sum(weight.numel() for weight in part.parameters(recurse=False)) for part in made.modules())
-    return {
-        "params": sum(weight.numel() for weight in made.parameters()),
-        "largest_layer": max(layers),
-        "bytes_16": calculate_maximum_sizes(made)[0],
-    }
-
-
-def states(params, largest_layer, weight_bytes, zero, offload, offload_params, gpus, nodes):
-    """Bytes of a training's model states by DeepSpeed's estimators (accelerate's without ZeRO): {gpu, cpu}.
-
-    `gpus` a node; `cpu` is for the whole node. Activations are in no estimator.
-    """
+    params = sum(weight.numel() for weight in made.parameters())
+    largest = max(sum(weight.numel() for weight in part.parameters(recurse=False)) for part in made.modules())
+    weights = calculate_maximum_sizes(made)[0] * bits // 16
     if zero == 3:
         from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs as estimate
 
-        cpu, gpu, _ = estimate(params, largest_layer, gpus, nodes, offload, offload_params)
+        cpu, gpu, _ = estimate(params, largest, gpus, nodes, offload, offload_params)
     elif zero in (1, 2):
         from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs as estimate
 
@@ -153,15 +150,15 @@ def states(params, largest_layer, weight_bytes, zero, offload, offload_params, g
     else:
         from accelerate.commands.estimate import estimate_training_usage
 
-        # Its "float32" is the weights, their gradients and two states of Adam, all of the type that the weights have.
-        cpu, gpu = 0, estimate_training_usage(weight_bytes, "float32")["step"]
-    return {"gpu": gpu, "cpu": cpu}
+        # Its "float32" is the weights, their gradients and Adam's two states, all of the type that the weights have.
+        cpu, gpu = 0, estimate_training_usage(weights, "float32")["step"]
+    return {"params": params, "weights": weights, "gpu": gpu, "cpu": cpu}
 
 
-ASKED = {each.__name__: each for each in (keys, templates, deepspeed_keys, accelerate_keys, learned, sent, size, states)}
+ASKED = {each.__name__: each for each in (keys, templates, deepspeed_keys, accelerate_keys, learned, sent, memory)}
 
 
-def answer(question):
+def answer(question: dict[str, Any]) -> dict[str, Any]:
     arguments = dict(question)
     try:
         return {"value": ASKED[arguments.pop("ask")](**arguments)}

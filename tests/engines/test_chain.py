@@ -121,7 +121,7 @@ def test_sft_rollout_server_and_evaluation_see_one_string(
     assert rolled[0].prompt[:8] == shown[0].prompt[:8]
     test_row = json.loads((chain.home / "datasets" / "chain" / "test" / "finmath.jsonl").open().readline())
     talk = [*test_row["prompt"], {"role": "assistant", "content": "x"}]
-    expected = len(check.render("rl", [trained], [talk])[0]["prompt_ids"])
+    expected = len(check.render_by_chat_template("rl", trained, [talk])[0]["prompt_ids"])
     predictions = next((chain.home / "runs" / "chain" / "eval" / "sft").rglob("predictions/**/*.jsonl"))
     counted = {
         row["index"]: row["model_output"]["usage"]["input_tokens"]

@@ -32,14 +32,14 @@ def test_a_batch_that_cannot_be_divided_is_refused(each: int, ranks: int, group:
 
 
 def test_grpo_data_must_be_there_and_have_its_prompt_column(home: Path) -> None:
-    with pytest.raises(Refused, match="no such folder"):
+    with pytest.raises(Refused, match="no such file or folder"):
         check.grpo_data(grpo(dataset_name="datasets/none"))  # type: ignore[arg-type]
     folder = home / "datasets" / "set"
     folder.mkdir(parents=True)
     with pytest.raises(Refused, match=r"holds no .jsonl"):
         check.grpo_data(grpo(dataset_name="datasets/set"))  # type: ignore[arg-type]
     (folder / "train.jsonl").write_text('{"question": "?"}\n', encoding="utf-8")
-    with pytest.raises(Refused, match="no column 'prompt'; it has question"):
+    with pytest.raises(Refused, match=r"no column 'prompt' .*it has question"):
         check.grpo_data(grpo(dataset_name="datasets/set"))  # type: ignore[arg-type]
     found = check.grpo_data(grpo(dataset_name="datasets/set", dataset_prompt_column="question"))  # type: ignore[arg-type]
     assert found == [folder / "train.jsonl"]
@@ -61,5 +61,9 @@ def test_sft_data_is_followed_from_the_registry_to_the_first_row(home: Path) -> 
     (home / "sft.jsonl").write_text('{"text": "x"}\n', encoding="utf-8")
     with pytest.raises(Refused, match="no column 'conversations'"):
         check.sft_data(asked)
-    (home / "sft.jsonl").write_text('{"conversations": []}\nbroken\n', encoding="utf-8")
+    row = json.dumps({"conversations": [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}]})
+    (home / "sft.jsonl").write_text(f"{row}\nbroken\n", encoding="utf-8")
+    with pytest.raises(Refused, match=r"sft.jsonl, line 2: not a JSON object"):
+        check.sft_data(asked)
+    (home / "sft.jsonl").write_text(f"{row}\n", encoding="utf-8")
     assert check.sft_data(asked)[1] == [home / "sft.jsonl"]

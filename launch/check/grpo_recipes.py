@@ -1,0 +1,304 @@
+"""What can be known of a GRPO recipe in OpenR1's schema before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distill.prompts import Message
+from launch import batch, openr1, recipe
+from launch.check import inside, lengths, memory, rewards, rows, surroundings, values, zero_config
+from launch.check.checked import Checked, model_folder
+from launch.check.finding import Findings, holds, lacking, mistake, need
+from launch.check.place import Place, this_machine
+from launch.check.strings import ROWS_SHOWN, conversations, same_prompt
+from launch.openr1 import Translation, translate
+from reward_plugins.errors import Refused
+
+NEEDED = ("model_name_or_path", "output_dir")
+
+
+def grpo(
+    asked: Mapping[str, Any], place: Place, accelerate: str | None = None, processes: int | None = None
+) -> Checked:
+    """Look a GRPO recipe over, for a launch with an accelerate configuration (by default the command's own) on
+    `processes` ranks (by default one a GPU, two on a CPU); see `launch.check`.
+    """
+    checked = Checked()
+    found = checked.findings
+    model, said = model_folder(asked.get("model_name_or_path"), place)
+    found += said
+    data = {key: asked[key] for key in openr1.KIT_KEYS if key in asked}
+    files, said = rows.grpo_files(data, asked.get("dataset_name"), place)
+    found += said
+    loaded = {file: rows.read(file) for file in files}
+    for _, said in loaded.values():
+        found += said
+    try:
+        file = recipe.find(accelerate or default_shape(place))
+        launched = recipe.load(file)
+    except Refused as refusal:
+        found.append(mistake("accelerate", f"--accelerate: {refusal}"))
+        launched, file = {}, Path()
+    talks = _talks(data, [row for file in files for row in loaded[file][0][:ROWS_SHOWN]])
+    try:
+        _ask_ahead(asked, model, talks, launched, processes, place)
+        kinds = inside.value("rl", ask="keys")
+    except Refused as refusal:
+        found.append(lacking("stack", f"stack rl: {refusal}"))
+        return checked
+    found += values.unknown_keys(asked, known_names(set(kinds)))
+    found += values.missing_keys(asked, NEEDED)
+    found += values.values(asked, _kinds(kinds))
+    wrong = {finding.key for finding in found}
+    sound = {key: value for key, value in asked.items() if key not in wrong}
+    try:
+        translated = translate(sound, set(kinds))
+        openr1.refuse_code_rewards(translated)
+    except Refused as refusal:
+        found.append(mistake("keys", str(refusal)))
+        return checked
+    checked.became += translated.notes
+    trl = translated.trl
+    ranks = _ranks(translated, launched, processes, place)
+    each_step = _batch(checked, translated, ranks)
+    for path, (read, _) in loaded.items():
+        if read:
+            found += _columns(translated, path, read)
+    prompts = [row for read, _ in loaded.values() for row in read if _prompt(translated.data, row)]
+    conversational = [{**row, "prompt": _prompt(translated.data, row)} for row in prompts]
+    if conversational:
+        found += rewards.gold_answers(translated.rewards, conversational, files[0])
+        found += rewards.worth(
+            translated.rewards,
+            trl.get("reward_weights"),
+            translated.reward_parameters,
+            conversational,
+            int(trl.get("max_completion_length") or 512),
+        )
+    found += _lengths(translated, model, conversational, each_step)
+    found += _string(checked, model, talks)
+    found += _evaluation(trl, files)
+    found += zero_config.accelerate(launched, file, ranks, trl, place.machine)
+    if model:
+        found += memory.fits("rl", model, _shape(trl, launched, ranks), place.machine)
+    on_cpu = trl | {"use_cpu": trl.get("use_cpu") or launched.get("use_cpu")}
+    found += surroundings.arithmetic(on_cpu, place.machine)
+    found += surroundings.attention("rl", trl, place.machine)
+    found += surroundings.quantisation("rl", trl, place.machine)
+    found += surroundings.vllm(trl, place.machine)
+    found += surroundings.trackers("rl", trl)
+    found += surroundings.output(sound, place)
+    return checked
+
+
+def grpo_keys(asked: dict[str, Any], name: str) -> Translation:
+    """Read an OpenR1 recipe and refuse what neither OpenR1 nor TRL knows, each such key at once."""
+    kinds = inside.value("rl", ask="keys")
+    found = [*values.unknown_keys(asked, known_names(set(kinds))), *values.missing_keys(asked, NEEDED)]
+    if asked.get("trust_remote_code"):
+        found.append(mistake("values", "trust_remote_code would run a stranger's code; the kit does not: take it out"))
+    need(name, found)
+    try:
+        return translate(asked, set(kinds))
+    except Refused as refusal:
+        raise Refused(f"{name}: {refusal}") from None
+
+
+def grpo_data(translated: Translation) -> list[Path]:
+    """The files of a GRPO recipe's local data sets, each looked at ([] for sets of a hub).
+
+    Raises:
+        Refused: no data is named, a folder has no train file, a line cannot be read, or the prompt column is missing.
+    """
+    files, found = rows.grpo_files(translated.data, translated.trl.get("dataset_name"), Place(this_machine()))
+    for file in files:
+        read, said = rows.read(file)
+        found += said
+        if read:
+            found += _columns(translated, file, read)
+    need("", found)
+    return files
+
+
+def grpo_batch(translated: Translation, ranks: int) -> str:
+    """The batch arithmetic of a GRPO recipe in one line.
+
+    Raises:
+        Refused: one update's completions do not divide into groups (TRL would say so in its first step).
+    """
+    each = int(translated.trl.get("per_device_train_batch_size", 8))
+    steps = int(translated.trl.get("steps_per_generation") or translated.trl.get("gradient_accumulation_steps", 1))
+    group = int(translated.trl.get("num_generations", 8))
+    total = int(translated.trl.get("generation_batch_size") or each * ranks * steps)
+    if group < 2:
+        raise Refused(f"num_generations is {group}: a group needs at least 2 completions to compare")
+    line = f"{each} a device x {ranks} ranks x {steps} steps = {total} completions / {group} a prompt = {total / group:g} prompts"
+    if total % group:
+        raise Refused(
+            f"{line}: not a whole number; make per_device_train_batch_size x ranks x gradient_accumulation_steps a "
+            f"multiple of num_generations ({group})"
+        )
+    return line
+
+
+def known_names(trl: set[str]) -> set[str]:
+    """Every key that an OpenR1 recipe may have: TRL's of today and of then, open-r1's own, the kit's."""
+    tables = (openr1.DROPPED, openr1.RENAMED, openr1.ENVIRONMENT, openr1.REWARD_PARAMETERS, openr1.KIT_KEYS)
+    more = {"reward_funcs", "gradient_checkpointing_use_reentrant", *openr1.BATCH_KEYS}
+    return trl.union(more, *tables)
+
+
+def default_shape(place: Place) -> str:
+    """The accelerate configuration that `finr1 grpo` takes where none is named."""
+    return f"recipes/accelerate/{'zero3' if place.machine.cards else 'cpu_zero3'}.yaml"
+
+
+def _kinds(trl: Mapping[str, Any]) -> dict[str, Any]:
+    """The kinds of values that a recipe's keys take, old names as the new ones that they became."""
+    renamed = {old: trl[new] for old, new in openr1.RENAMED.items() if new in trl}
+    # open-r1 writes true and false where TRL now has names.
+    loose = {"scale_rewards": {"kinds": ["bool", "str"], "choices": None}, "torch_dtype": {"kinds": ["any"]}}
+    counts = {key: {"kinds": ["int"], "choices": None} for key in openr1.BATCH_KEYS}
+    return {**trl, **renamed, **loose, **counts, "max_prompt_length": {"kinds": ["int", "null"], "choices": None}}
+
+
+def _ranks(translated: Translation, launched: Mapping[str, Any], processes: int | None, place: Place) -> int:
+    available = place.machine.cards * int(launched.get("num_machines", 1)) or 2
+    return processes or batch.most_ranks(translated, available)
+
+
+def _batch(checked: Checked, translated: Translation, ranks: int) -> int:
+    """Say the arithmetic; prompts of a step, 1 where it does not work out."""
+    try:
+        solved = batch.of_recipe(translated, ranks)
+        said = str(solved) if solved else grpo_batch(translated, ranks)
+    except Refused as refusal:
+        checked.findings.append(mistake("batch", str(refusal)))
+        return 1
+    checked.findings.append(holds("batch", said))
+    group = int(translated.trl.get("num_generations", 8))
+    each = int(translated.trl.get("per_device_train_batch_size", 8))
+    steps = int(translated.trl.get("steps_per_generation") or translated.trl.get("gradient_accumulation_steps", 1))
+    return max(1, each * ranks * steps // group)
+
+
+def _columns(translated: Translation, file: Path, read: list[rows.Row]) -> Findings:
+    column = translated.data.get("dataset_prompt_column", "prompt")
+    for number, row in enumerate(read, 1):
+        if column not in row:
+            yield mistake(
+                "columns",
+                f"{file}, row {number}: no column {column!r} (dataset_prompt_column); it has {', '.join(row)}",
+            )
+            return
+        if not _prompt(translated.data, row):
+            yield mistake("columns", f"{file}, row {number}: {column!r} is no text and no list of chat messages")
+            return
+    yield holds("columns", f"{file.name}: {', '.join(read[0])}")
+
+
+def _prompt(data: Mapping[str, Any], row: rows.Row) -> rows.Turns:
+    """A row's prompt as chat messages, with the recipe's system prompt before it; [] where it is none."""
+    said = row.get(str(data.get("dataset_prompt_column", "prompt")))
+    if isinstance(said, str) and said:
+        turns = [Message(role="user", content=said)]
+    elif isinstance(said, list) and said and all(isinstance(turn, dict) and "content" in turn for turn in said):
+        turns = [Message(role=str(turn.get("role")), content=str(turn["content"])) for turn in said]
+    else:
+        return []
+    system = data.get("system_prompt")
+    has_system = turns[0]["role"] == "system" or not isinstance(system, str)
+    return turns if has_system else [Message(role="system", content=str(system)), *turns]
+
+
+def _talks(data: Mapping[str, Any], first: list[rows.Row]) -> list[rows.Turns]:
+    shown = [{**row, "prompt": _prompt(data, row)} for row in first if _prompt(data, row)]
+    return list(conversations(shown))[:ROWS_SHOWN]
+
+
+def _ask_ahead(
+    asked: Mapping[str, Any],
+    model: str | None,
+    talks: list[rows.Turns],
+    launched: Mapping[str, Any],
+    processes: int | None,
+    place: Place,
+) -> None:
+    """All questions to both stacks, each in one start."""
+    engine: list[dict[str, Any]] = [{"ask": "keys"}, {"ask": "accelerate_keys"}]
+    ahead = {"rl": engine}
+    if model:
+        ranks = processes or place.machine.cards * int(launched.get("num_machines", 1)) or 2
+        engine.append(_shape(asked, launched, ranks).question(model))
+        if talks and not asked.get("chat_template"):
+            sent = {"ask": "sent", "model": model, "talks": talks}
+            engine.append(sent)
+            ahead["sft"] = [sent]
+    inside.ask_ahead(ahead)
+
+
+def _lengths(translated: Translation, model: str | None, prompts: list[rows.Row], each_step: int) -> Findings:
+    trl, data = translated.trl, translated.data
+    longest, answer = data.get("max_prompt_length"), trl.get("max_completion_length") or 512
+    if prompts and len(prompts) < each_step:
+        yield mistake("batch", f"the data has {len(prompts)} prompts, and a step takes {each_step}; take fewer a step")
+    if not model or not prompts:
+        return
+    try:
+        if longest and not data.get("chat_template"):
+            yield from lengths.long_prompts(prompts, model, int(longest), each_step)
+    except Refused as refusal:
+        yield mistake("tokens", str(refusal))
+    config = lengths.configuration(model)
+    yield from lengths.fits_model(
+        config, int(longest or 0) + int(answer), "max_prompt_length and max_completion_length together"
+    )
+
+
+def _string(checked: Checked, model: str | None, talks: list[rows.Turns]) -> Findings:
+    if not model or not talks:
+        return
+    try:
+        checked.shown += same_prompt(model, talks)
+    except Refused as refusal:
+        yield mistake("template", str(refusal))
+    else:
+        yield holds("template", "the trainer and the server make the same tokens of a prompt")
+
+
+def _evaluation(trl: Mapping[str, Any], files: list[Path]) -> Findings:
+    if str(trl.get("eval_strategy", "no")) == "no" or not files:
+        return
+    split = str(trl.get("dataset_test_split", "test"))
+    if not any(split in file.stem for file in files):
+        yield mistake(
+            "values",
+            f"eval_strategy is {trl['eval_strategy']}, and {files[0].parent} has no split {split!r}; add one, or set "
+            'eval_strategy: "no"',
+        )
+
+
+def _shape(trl: Mapping[str, Any], launched: Mapping[str, Any], ranks: int) -> memory.Shape:
+    """How the training is spread and what it keeps."""
+    zero, offload, offload_params, sharded = zero_config.zero_of_accelerate(launched)
+    dtype = str(trl.get("dtype") or trl.get("torch_dtype") or "float32")
+    bits = 4 if trl.get("load_in_4bit") else 8 if trl.get("load_in_8bit") else 16 if "16" in dtype else 32
+    beta = trl.get("beta", openr1.OLD_DEFAULTS["beta"])
+    colocated = trl.get("use_vllm") and trl.get("vllm_mode", "server") == "colocate"
+    nodes = int(launched.get("num_machines", 1))
+    return memory.Shape(
+        zero=zero,
+        offload=offload,
+        offload_params=offload_params,
+        sharded=sharded,
+        ranks=ranks,
+        nodes=max(1, min(nodes, ranks)),
+        bits=bits,
+        adapter=bool(trl.get("use_peft")),
+        reference=isinstance(beta, int | float) and beta > 0,
+        vllm_share=float(trl.get("vllm_gpu_memory_utilization", 0.3)) if colocated else 0.0,
+        vllm_parallel=int(trl.get("vllm_tensor_parallel_size", 1)),
+        cure="--accelerate",
+    )

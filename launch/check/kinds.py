@@ -1,0 +1,123 @@
+"""Which kind of recipe it is, and the check that belongs to it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from distill import ask, export, overlap, prepare, screen
+from eval_adapters.settings import EvalSettings
+from launch import pipeline, recipe
+from launch.check import stage_recipes
+from launch.check.checked import Checked
+from launch.check.finding import Finding, holds, lacking, mistake
+from launch.check.grpo_recipes import grpo
+from launch.check.place import Place
+from launch.check.sft_recipes import merge, sft
+from launch.report import ReportSettings
+from launch.server import ServeSettings
+from reward_plugins.errors import Refused
+
+TOLD_BY: dict[str, set[str]] = {
+    "pipeline": {"stages"},
+    "grpo": {"reward_funcs"},
+    "merge": {"export_dir"},
+    "sft": {"template", "finetuning_type"},
+    "distill": {"teachers"},
+    "overlap": {"tests", "test_sources", "duplicates"},
+    "prepare": {"sources"},
+    "export": {"verdicts"},
+    "screen": {"traces"},
+    "eval": {"sets"},
+    "report": {"evaluations"},
+    "serve": {"model"},
+}
+"""A recipe's kind, told by a key that only this kind has; the first that fits, so the order matters."""
+
+SETTINGS: dict[str, type[BaseModel]] = {
+    "distill": ask.Settings,
+    "overlap": overlap.Settings,
+    "prepare": prepare.Settings,
+    "export": export.Settings,
+    "screen": screen.Settings,
+    "eval": EvalSettings,
+    "report": ReportSettings,
+    "serve": ServeSettings,
+}
+"""The settings of the kinds that are no engine's own."""
+
+
+def kind_of(asked: Mapping[str, Any], name: str) -> str:
+    """The kind of a recipe. Raises `Refused` where no key tells it."""
+    kind = next((kind for kind, keys in TOLD_BY.items() if keys & asked.keys()), None)
+    if kind is None:
+        told = ", ".join(f"{min(keys)} ({kind})" for kind, keys in TOLD_BY.items())
+        raise Refused(f"{name}: it has none of the keys by which a recipe is told: {told}")
+    return kind
+
+
+def look_over(
+    kind: str, asked: Mapping[str, Any], place: Place, accelerate: str | None = None, processes: int | None = None
+) -> Checked:
+    """Check a recipe of a kind; `accelerate` and `processes` are the options of `finr1 grpo`."""
+    if kind == "sft":
+        return sft(asked, place)
+    if kind == "merge":
+        return merge(asked, place)
+    if kind == "grpo":
+        return grpo(asked, place, accelerate, processes)
+    return stage_recipes.stage(SETTINGS[kind], asked, place)
+
+
+def look_over_pipeline(asked: dict[str, Any], overrides: list[str], name: str, place: Place) -> Checked:
+    """Check each stage of a pipeline, for which all that earlier stages write is as good as there."""
+    checked = Checked()
+    found = checked.findings
+    variables = dict(asked.get("variables") or {})
+    given = {override.partition("=")[0] for override in overrides}
+    for key in (key for key, value in variables.items() if value is None and key not in given):
+        found.append(lacking("variables", f"{key} has no value; give --set {key}=..."))
+        variables[key] = f"<{key}>"
+    try:
+        filled = pipeline.with_variables({**asked, "variables": variables}, overrides, name)
+        stages = recipe.settings(pipeline.Pipeline, filled, name).stages
+    except Refused as refusal:
+        found.append(mistake("keys", str(refusal)))
+        return checked
+    for number, stage in enumerate(stages, 1):
+        # What hangs on a variable without a value is not known, and its own line says so.
+        said = [each for each in _stage(stage, place) if not any(f"<{key}>" in each.said for key in variables)]
+        found += [dataclasses.replace(each, said=f"stage {number}, {stage.stage}: {each.said}") for each in said]
+        place = _after(stage, place)
+    found.append(holds("stages", f"{len(stages)} stages: {', '.join(stage.stage for stage in stages)}"))
+    return checked
+
+
+def _stage(stage: pipeline.Stage, place: Place) -> list[Finding]:
+    if stage.stage not in SETTINGS and stage.stage not in ("sft", "merge", "grpo"):
+        known = [*SETTINGS, "sft", "merge", "grpo"]
+        return [mistake("stages", f"no stage is called {stage.stage!r}{recipe.did_you_mean(stage.stage, known)}")]
+    try:
+        whole = _whole(stage)
+    except Refused as refusal:
+        return [mistake("stages", str(refusal))]
+    options = {key: stage.options[key] for key in ("accelerate", "processes") if key in stage.options}
+    return look_over(stage.stage, whole, place, **(options if stage.stage == "grpo" else {})).findings
+
+
+def _whole(stage: pipeline.Stage) -> dict[str, Any]:
+    named = stage.recipe if isinstance(stage.recipe, dict) else recipe.load(stage.recipe)
+    return {**named, **stage.set}
+
+
+def _after(stage: pipeline.Stage, place: Place) -> Place:
+    """The place as it will be once a stage is done."""
+    try:
+        paths, entries = stage_recipes.made_by(stage.stage, _whole(stage))
+    except Refused:
+        return place
+    return dataclasses.replace(place, made=(*place.made, *map(Path, paths)), sets_made=(*place.sets_made, *entries))

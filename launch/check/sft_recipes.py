@@ -1,0 +1,223 @@
+"""What can be known of a LLaMA-Factory recipe before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from launch.check import inside, lengths, memory, rows, surroundings, values, zero_config
+from launch.check.checked import Checked, model_folder
+from launch.check.finding import Finding, Findings, State, holds, lacking, mistake, need, note, of, unknown
+from launch.check.place import Place, this_machine
+from launch.check.strings import ROWS_SHOWN, need_template, same_string
+from reward_plugins.errors import Refused
+
+NEEDED = ("model_name_or_path", "stage", "dataset", "template", "output_dir")
+"""What every run needs and LLaMA-Factory would miss only after its start, or fill in silently."""
+
+
+def sft(asked: Mapping[str, Any], place: Place) -> Checked:
+    """Look a recipe of SFT, DPO or another of LLaMA-Factory's stages over; see `launch.check`."""
+    checked = Checked()
+    found = checked.findings
+    model, said = model_folder(asked.get("model_name_or_path"), place)
+    found += said
+    sets, said = rows.sft_sets(asked, place)
+    found += said
+    loaded: dict[str, list[rows.Row]] = {}
+    for each in sets:
+        if not each.file.is_file():
+            found.append(place.missing("data", each.file, f"dataset {each.name}", "`finr1 export` writes it"))
+            continue
+        loaded[each.name], said = rows.read(each.file)
+        found += said
+        if loaded[each.name]:
+            found += rows.sft_columns(each, loaded[each.name], str(asked.get("stage", "sft")))
+    whole = [each for each in sets if loaded.get(each.name) and not _is_wrong(found, each)]
+    talks = [each.talk(row) for each in whole for row in loaded[each.name][:ROWS_SHOWN]][:ROWS_SHOWN]
+    ranks = max(1, place.machine.cards)
+    zero, said = _deepspeed(asked, place)
+    found += said
+    shape = _shape(asked, zero, ranks, place)
+    try:
+        _ask_ahead(model, shape, asked.get("template"), talks)
+        kinds = inside.value("sft", ask="keys")
+    except Refused as refusal:
+        found.append(lacking("stack", f"stack sft: {refusal}"))
+        return checked
+    found += values.missing_keys(asked, NEEDED)
+    found += values.unknown_keys(asked, set(kinds))
+    found += values.values(asked, kinds)
+    wrong = {finding.key for finding in found}
+    sound = {key: value for key, value in asked.items() if key not in wrong}
+    found += _goes_together(sound)
+    found += _template(checked, model, sound.get("template"), talks)
+    cutoff = int(sound.get("cutoff_len", 2048))
+    if model:
+        for each in whole:
+            found += _refused_as_mistake("tokens", lengths.cut_answers(each, loaded[each.name], model, cutoff))
+        stretched = bool(sound.get("rope_scaling"))
+        found += lengths.fits_model(lengths.configuration(model), cutoff, "cutoff_len", stretched)
+    found += _batch(sound, sum(len(loaded[each.name]) for each in whole), ranks)
+    if zero:
+        found += zero_config.deepspeed(zero, sound, "sft")
+    if model:
+        found += memory.fits("sft", model, shape, place.machine)
+    found += surroundings.arithmetic(sound, place.machine)
+    found += surroundings.attention("sft", sound, place.machine)
+    found += surroundings.quantisation("sft", sound, place.machine)
+    found += surroundings.trackers("sft", sound)
+    found += surroundings.output(sound, place)
+    return checked
+
+
+def sft_keys(asked: dict[str, Any], name: str) -> None:
+    """Refuse keys that LLaMA-Factory does not know, and a recipe without what every run needs."""
+    found = [*values.unknown_keys(asked, set(inside.value("sft", ask="keys"))), *values.missing_keys(asked, NEEDED)]
+    need(name, found)
+
+
+def sft_data(asked: dict[str, Any]) -> tuple[Path, list[Path]]:
+    """The registry that a LLaMA-Factory recipe uses and the files of its sets, each looked at.
+
+    Raises:
+        Refused: a set is not in the registry, its file is missing, a line cannot be read, or a column is not there.
+    """
+    place = Place(this_machine())
+    sets, found = rows.sft_sets(asked, place)
+    for each in sets:
+        if not each.file.is_file():
+            found.append(place.missing("data", each.file, f"dataset {each.name}", "`finr1 export` writes it"))
+            continue
+        loaded, said = rows.read(each.file)
+        found += said
+        if loaded:
+            found += rows.sft_columns(each, loaded, str(asked.get("stage", "sft")))
+    need("", found)
+    return place.path(str(asked.get("dataset_dir", "data"))) / "dataset_info.json", [each.file for each in sets]
+
+
+def merge(asked: Mapping[str, Any], place: Place) -> Checked:
+    """Look a recipe for merging an adapter over."""
+    checked = Checked()
+    found = checked.findings
+    found += values.missing_keys(asked, ("model_name_or_path", "adapter_name_or_path", "template", "export_dir"))
+    for key in ("quantization_bit", "export_quantization_bit", "load_in_4bit", "load_in_8bit"):
+        if asked.get(key):
+            found.append(
+                mistake("quantisation", f"{key}: an adapter cannot be merged into quantised weights; leave it out", key)
+            )
+    if asked.get("trust_remote_code"):
+        found.append(mistake("values", "trust_remote_code would run a stranger's code; the kit does not: take it out"))
+    for key in ("model_name_or_path", "adapter_name_or_path"):
+        folder, said = model_folder(asked.get(key), place, key)
+        found += said
+        if folder and key.startswith("adapter") and not (Path(folder) / "adapter_config.json").is_file():
+            found.append(mistake("model", f"{key}: {folder} holds no adapter (no adapter_config.json)"))
+        if folder and key.startswith("model") and lengths.configuration(folder).get("quantization_config"):
+            found.append(
+                mistake("quantisation", f"{key}: {folder} is quantised; merge into the unquantised base model")
+            )
+    found += surroundings.output(asked, place, "export_dir")
+    return checked
+
+
+def _ask_ahead(model: str | None, shape: memory.Shape, template: Any, talks: list[rows.Turns]) -> None:
+    """All questions to both stacks, each in one start."""
+    engine: list[dict[str, Any]] = [{"ask": "keys"}, {"ask": "templates"}, {"ask": "deepspeed_keys"}]
+    ahead = {"sft": engine}
+    if model:
+        engine.append(shape.question(model))
+        if talks and isinstance(template, str):
+            engine.append({"ask": "learned", "model": model, "template": template, "talks": talks})
+            ahead["rl"] = [{"ask": "sent", "model": model, "talks": talks}]
+    inside.ask_ahead(ahead)
+
+
+def _template(checked: Checked, model: str | None, template: Any, talks: list[rows.Turns]) -> Findings:
+    if not isinstance(template, str):
+        return
+    try:
+        need_template(template)
+        if model and talks:
+            checked.shown += same_string(model, template, talks)
+            yield holds("template", f"{template}: the same string as the model's own chat template")
+        else:
+            yield unknown("template", f"{template} is known; whether it is the model's own needs the model and a row")
+    except Refused as refusal:
+        yield mistake("template", str(refusal))
+
+
+def _goes_together(asked: Mapping[str, Any]) -> Findings:
+    if not asked.get("do_train"):
+        yield mistake("values", "do_train is not true: LLaMA-Factory would start and train nothing; set do_train: true")
+    has_eval = asked.get("eval_dataset") or asked.get("val_size")
+    if str(asked.get("eval_strategy", "no")) != "no" and not has_eval:
+        yield mistake(
+            "values",
+            f"eval_strategy is {asked['eval_strategy']}, and there is nothing to evaluate on; give eval_dataset or val_size, "
+            'or set eval_strategy: "no"',
+        )
+    if asked.get("deepspeed") and asked.get("fsdp"):
+        yield mistake("values", "deepspeed and fsdp are both set; leave one")
+    if asked.get("finetuning_type") == "full" and asked.get("adapter_name_or_path"):
+        yield mistake("values", "adapter_name_or_path with finetuning_type: full; merge the adapter first, or set lora")
+
+
+def _batch(asked: Mapping[str, Any], count: int, ranks: int) -> Findings:
+    each = int(asked.get("per_device_train_batch_size", 8))
+    steps = int(asked.get("gradient_accumulation_steps", 1))
+    update = each * ranks * steps
+    said = (
+        f"{each} a device x {ranks} rank{'s' * (ranks > 1)} x {steps} step{'s' * (steps > 1)} = {update} rows an update"
+    )
+    if not count:
+        yield holds("batch", said)
+        return
+    trained = min(count, int(asked["max_samples"])) if asked.get("max_samples") else count
+    epochs = asked.get("num_train_epochs", 3)
+    yield holds(
+        "batch", f"{said}; {trained:,} rows = {max(1, trained // update):,} updates an epoch, {epochs:g} epochs"
+    )
+    if trained < update:
+        yield note("batch", f"per_device_train_batch_size: {trained} rows are less than one update of {update}")
+
+
+def _deepspeed(asked: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], list[Finding]]:
+    """DeepSpeed's configuration, {} without one, and what is wrong with it."""
+    if not asked.get("deepspeed"):
+        return {}, []
+    config, wrong = zero_config.read_deepspeed(asked["deepspeed"], place)
+    return config, [mistake("deepspeed", wrong)] if wrong else []
+
+
+def _shape(asked: Mapping[str, Any], config: Mapping[str, Any], ranks: int, place: Place) -> memory.Shape:
+    """How the training is spread and what it keeps."""
+    zero, offload, offload_params = memory.zero_of(config)
+    adapter = asked.get("finetuning_type", "lora") != "full"
+    half = bool(asked.get("bf16") or asked.get("fp16"))
+    # Without ZeRO, LLaMA-Factory holds what is trained in fp32, unless `pure_bf16`.
+    bits = 16 if asked.get("pure_bf16") or (half and (adapter or zero)) else 32
+    quantised = asked.get("quantization_bit")
+    return memory.Shape(
+        zero=zero,
+        offload=offload,
+        offload_params=offload_params,
+        ranks=ranks,
+        bits=quantised if isinstance(quantised, int) else bits,
+        adapter=adapter,
+        reference=asked.get("stage") in ("dpo", "kto") and not adapter,
+        cure="deepspeed" if zero or place.machine.cards else "model_name_or_path",
+    )
+
+
+def _refused_as_mistake(about: str, findings: Findings) -> list[Finding]:
+    try:
+        return list(findings)
+    except Refused as refusal:
+        return [mistake(about, str(refusal))]
+
+
+def _is_wrong(found: list[Finding], each: rows.TrainingSet) -> bool:
+    return any(f"{each.file}" in finding.said for finding in of(found, State.MISTAKE))

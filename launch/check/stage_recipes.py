@@ -1,0 +1,157 @@
+"""What can be known of the other recipes: data stages, evaluation, report, serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from distill import ask, export, screen
+from distill.stage import StageSettings
+from eval_adapters.settings import EvalSettings
+from launch import recipe
+from launch.check import rewards, rows, surroundings
+from launch.check.checked import Checked, model_folder
+from launch.check.finding import Findings, holds, lacking, mistake, note
+from launch.check.place import Place
+from launch.report import ReportSettings
+from launch.server import ServeSettings
+from reward_plugins import golds
+from reward_plugins.errors import Refused
+
+
+def stage(kind: type[BaseModel], asked: Mapping[str, Any], place: Place) -> Checked:
+    """Look a recipe over whose settings are of that kind."""
+    wrong = recipe.complaints(kind, dict(asked))
+    if wrong:
+        return Checked([mistake("keys", said) for said in wrong])
+    settings = kind.model_validate(dict(asked))
+    checked = Checked([holds("keys", f"{len(asked)} keys, each known and of its type")])
+    found = checked.findings
+    if isinstance(settings, StageSettings):
+        try:
+            found += _inputs(settings, place)
+        except Refused as refusal:
+            found.append(mistake("data", str(refusal)))
+    if isinstance(settings, ask.Settings):
+        for teacher in settings.teachers:
+            found += surroundings.key_in_environment(teacher.api_key_env, f"teachers, {teacher.name}, api_key_env")
+            if teacher.serve:
+                found += _served(str(teacher.serve), place, f"teachers, {teacher.name}, serve")
+    elif isinstance(settings, screen.Settings) and settings.judge:
+        found += surroundings.key_in_environment(settings.judge.api_key_env, "judge, api_key_env")
+    elif isinstance(settings, EvalSettings):
+        found += _evaluation(settings, place)
+    elif isinstance(settings, ReportSettings):
+        for path in (*settings.evaluations, *settings.runs.values()):
+            if not place.path(path).exists():
+                found.append(place.missing("data", place.path(path), "evaluations, runs", "evaluate and train first"))
+    elif isinstance(settings, ServeSettings):
+        found += serving(settings, place)
+    return checked
+
+
+def serving(settings: ServeSettings, place: Place) -> Findings:
+    """Whether a model can be served: its folder, the port, the engine, and a key where others can reach it."""
+    _, said = model_folder(settings.model, place, "model")
+    yield from said
+    yield from surroundings.port_to_take(settings.host, settings.port, "port")
+    if settings.engine == "vllm" and not place.machine.cards:
+        yield lacking("vllm", "engine: vllm needs a GPU, and there is none here; set engine: transformers")
+    is_vllm = settings.engine == "vllm" or (settings.engine == "auto" and place.machine.cards)
+    if not is_vllm and (settings.served_name or settings.api_key_env):
+        yield mistake(
+            "keys",
+            "served_name and api_key_env are for engine: vllm; `transformers serve` knows neither, leave them out",
+        )
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.api_key_env:
+        yield mistake(
+            "keys",
+            f"host: {settings.host} can be reached from other machines; name a key in api_key_env, or use 127.0.0.1",
+        )
+    yield from surroundings.key_in_environment(settings.api_key_env, "api_key_env")
+
+
+def made_by(kind: str, asked: Mapping[str, Any]) -> tuple[list[Path], list[str]]:
+    """(paths, entries of `dataset_info.json`) that a stage with these settings will write."""
+    named = asked.get({"sft": "output_dir", "grpo": "output_dir", "merge": "export_dir"}.get(kind, "out"))
+    if kind != "export":
+        return ([Path(str(named))] if named else []), []
+    name = str(asked.get("set"))
+    return [Path(str(asked.get("root", ".")), "datasets", name)], [f"{name}_{part}" for part in ("sft", "dpo")]
+
+
+def _inputs(settings: StageSettings, place: Place) -> Findings:
+    for path in settings.inputs():
+        if not place.path(path).exists():
+            yield place.missing(
+                "data", place.path(path), _key_of(settings, path), "name another, or run the stage that writes it"
+            )
+    if isinstance(settings, export.Settings) and settings.tokenizer:
+        _, said = model_folder(str(settings.tokenizer), place, "tokenizer")
+        yield from said
+
+
+def _key_of(settings: BaseModel, path: Path) -> str:
+    """The key whose value names a path, for the sentence."""
+    for key, value in settings:
+        if value == path:
+            return key
+        if isinstance(value, list) and any(_key_of(each, path) for each in value if isinstance(each, BaseModel)):
+            return key
+    return "sources"  # the files of a source are found by its own code, from its name or path
+
+
+def _served(name: str, place: Place, key: str) -> Findings:
+    try:
+        asked = recipe.load(name)
+    except Refused as refusal:
+        yield mistake("serve", f"{key}: {refusal}")
+        return
+    wrong = recipe.complaints(ServeSettings, asked)
+    for said in wrong:
+        yield mistake("serve", f"{key}: {name}: {said}")
+    if not wrong:
+        yield from serving(ServeSettings.model_validate(asked), place)
+
+
+def _evaluation(settings: EvalSettings, place: Place) -> Findings:
+    for model in settings.models:
+        yield from surroundings.key_in_environment(model.api_key_env, f"models, {model.name}, api_key_env")
+        if model.path:
+            _, said = model_folder(str(model.path), place, f"models, {model.name}, path")
+            yield from said
+    if any(model.path for model in settings.models):
+        yield from (
+            finding
+            for finding in _served("recipes/serve/local.yaml", place, "serve")
+            if finding.about != "model"  # the models to serve are those of the evaluation
+        )
+    for each in settings.sets:
+        file = place.path(each.path) / f"{each.subset}.jsonl"
+        if not file.is_file():
+            yield place.missing("data", file, f"sets, {each.label}", "`finr1 export` writes it")
+            continue
+        read, said = rows.read(file)
+        yield from said
+        if read:
+            yield from _test_golds(file, read)
+
+
+def _test_golds(file: Path, read: list[rows.Row]) -> Findings:
+    """Golds that no answer can satisfy cost every model the same points, and are to be known."""
+    tried = rows.spread(read, rewards.GOLDS)
+    try:
+        refused = list(golds.check(tried))
+    except Refused as refusal:
+        yield mistake("golds", f"{file}: {refusal}")
+        return
+    if refused:
+        yield note(
+            "golds",
+            f"{file}: {len(refused)} of {len(tried)} golds can be satisfied by no answer, first {refused[0][0]}",
+        )
+    else:
+        yield holds("golds", f"{file.name}: all of {len(tried):,} golds are accepted as their own answer")

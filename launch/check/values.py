@@ -1,0 +1,163 @@
+"""The keys of an engine's recipe and their values: known, of the right kind, within what makes sense, and together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from launch.check.finding import Findings, holds, mistake
+from launch.recipe import did_you_mean
+
+Kinds = Mapping[str, Mapping[str, Any]]
+"""An engine's keys with their kinds and choices, as `launch/inside/answer.py` gives them."""
+
+
+class Bound(NamedTuple):
+    """Where a number must lie: from `least` to `most`, or above `least` if `open`."""
+
+    least: float
+    most: float = math.inf
+    open: bool = False
+    why: str = ""
+
+    def has(self, number: float) -> bool:
+        """Whether the number lies inside."""
+        return (number > self.least if self.open else number >= self.least) and number <= self.most
+
+    def __str__(self) -> str:
+        low = f"{'above' if self.open else 'at least'} {self.least:g}"
+        high = f" and at most {self.most:g}" if self.most < math.inf else ""
+        return f"{low}{high}{f' ({self.why})' if self.why else ''}"
+
+
+_COUNT = Bound(1)
+_SHARE = Bound(0, 1)
+
+BOUNDS: dict[str, Bound] = {
+    # ten times what full fine-tuning, LoRA or GRPO are ever run with (1e-7 to 1e-3)
+    "learning_rate": Bound(0, 0.01, open=True, why="usual are 1e-6 to 5e-4"),
+    "per_device_train_batch_size": _COUNT,
+    "per_device_eval_batch_size": _COUNT,
+    "gradient_accumulation_steps": _COUNT,
+    "steps_per_generation": _COUNT,
+    "prompts_per_step": _COUNT,
+    "samples_per_update": _COUNT,
+    "num_generations": Bound(2, why="a group of one completion has nothing to compare"),
+    "num_iterations": _COUNT,
+    "cutoff_len": _COUNT,
+    "max_prompt_length": _COUNT,
+    "max_completion_length": _COUNT,
+    "max_samples": _COUNT,
+    "warmup_ratio": _SHARE,
+    "warmup_steps": Bound(0),
+    "weight_decay": _SHARE,
+    "max_grad_norm": Bound(0),
+    "seed": Bound(0),
+    "logging_steps": Bound(0, open=True),
+    "save_steps": Bound(0, open=True),
+    "eval_steps": Bound(0, open=True),
+    "save_total_limit": _COUNT,
+    "val_size": Bound(0),
+    "lora_rank": _COUNT,
+    "lora_r": _COUNT,
+    "lora_alpha": Bound(0, open=True),
+    "lora_dropout": Bound(0, 1),
+    "quantization_bit": Bound(2, 8),
+    "beta": Bound(0),
+    "pref_beta": Bound(0, open=True),
+    "epsilon": Bound(0, open=True),
+    "temperature": Bound(0, 10, open=True, why="at 0 all completions of a prompt are the same"),
+    "top_p": Bound(0, 1, open=True),
+    "vllm_gpu_memory_utilization": Bound(0, 1, open=True, why="a share of the card"),
+    "vllm_tensor_parallel_size": _COUNT,
+}
+"""Numbers outside these make a run fail late, or learn nothing. Keys that are not here may be any number."""
+
+_NUMBERS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": "a list"}
+
+
+def unknown_keys(asked: Mapping[str, Any], known: set[str]) -> Findings:
+    """A mistake for each key that the engine does not know."""
+    for key in asked:
+        if key not in known:
+            yield mistake("keys", f"unknown key {key!r}{did_you_mean(str(key), known)}", str(key))
+
+
+def missing_keys(asked: Mapping[str, Any], needed: tuple[str, ...]) -> Findings:
+    """A mistake for each key that every run needs and this one lacks."""
+    for key in needed:
+        if asked.get(key) in (None, ""):
+            yield mistake("keys", f"key {key!r} is missing")
+
+
+def values(asked: Mapping[str, Any], kinds: Kinds) -> Findings:
+    """Mistakes in the values: of another kind than the key takes, none of its choices, out of bounds."""
+    wrong = False
+    for key, value in asked.items():
+        if said := _of_wrong_kind(key, value, kinds.get(key)) or _out_of_bounds(key, value):
+            wrong = True
+            yield mistake("values", said, str(key))
+    for finding in _together(asked):
+        wrong = True
+        yield finding
+    if not wrong:
+        yield holds("values", f"{len(asked)} keys, each of its kind and within bounds")
+
+
+def _of_wrong_kind(key: str, value: Any, takes: Mapping[str, Any] | None) -> str:
+    if takes is None or "any" in takes["kinds"]:
+        return ""
+    kinds, choices = takes["kinds"], takes["choices"]
+    words = " or ".join(_NUMBERS[kind] for kind in kinds if kind in _NUMBERS)
+    kind = "null" if value is None else type(value).__name__
+    if kind == "bool" and "bool" not in kinds and "str" in kinds:
+        return f'{key} is {str(value).lower()}, which YAML makes of an unquoted yes or no; quote it: {key}: "no"'
+    fits = kind in kinds or (kind == "int" and "float" in kinds) or (kind == "list" and "str" in kinds)
+    if kind == "null" and not fits:
+        return f"{key} has no value; give {words}, or leave the key out"
+    if not fits:
+        hint = ""
+        if kind == "str" and {"int", "float"} & set(kinds):
+            hint = "; take away the quotes" if _is_number(value) else ""
+        return f"{key} is {value!r}, and takes {words}{hint}"
+    if choices and kind == "str" and value not in choices:
+        return f"{key}: {value!r} is none of its choices{did_you_mean(value, map(str, choices))}"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _out_of_bounds(key: str, value: Any) -> str:
+    bound = BOUNDS.get(key)
+    if bound is None or isinstance(value, bool) or not isinstance(value, int | float) or bound.has(value):
+        return ""
+    return f"{key} is {value:g}; it must be {bound}"
+
+
+def _together(asked: Mapping[str, Any]) -> Findings:
+    """What each key allows, and both together do not."""
+    steps, epochs = asked.get("max_steps", -1), asked.get("num_train_epochs", 1)
+    if steps == 0 or (isinstance(epochs, int | float) and epochs <= 0 and not _positive(steps)):
+        key = "max_steps" if steps == 0 else "num_train_epochs"
+        yield mistake("values", f"{key} is {asked[key]}: the run would train nothing; give a number above 0")
+    if asked.get("bf16") and asked.get("fp16"):
+        yield mistake("values", "bf16 and fp16 are both true; leave one")
+    if asked.get("save_strategy") == "no" and asked.get("resume_from_checkpoint"):
+        yield mistake(
+            "values", 'resume_from_checkpoint is set and save_strategy is "no": a second stop would lose all; set steps'
+        )
+    if asked.get("load_best_model_at_end") and asked.get("eval_strategy", "no") == "no":
+        yield mistake("values", 'load_best_model_at_end needs evaluations: set eval_strategy to "steps" or "epoch"')
+    if asked.get("trust_remote_code"):
+        yield mistake("values", "trust_remote_code would run a stranger's code; the kit does not: take it out")
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and value > 0

@@ -1,0 +1,90 @@
+"""The files that say how a training is spread: DeepSpeed's JSON and accelerate's YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from launch.check import inside
+from launch.check.finding import Findings, holds, lacking, mistake
+from launch.check.place import Machine, Place
+from launch.check.surroundings import port_to_take
+from launch.recipe import did_you_mean
+
+_BATCH = {
+    "train_micro_batch_size_per_gpu": "per_device_train_batch_size",
+    "gradient_accumulation_steps": "gradient_accumulation_steps",
+}
+"""Numbers that DeepSpeed and the trainer both want to know; they must be equal, or "auto"."""
+
+
+def read_deepspeed(given: Any, place: Place) -> tuple[dict[str, Any], str]:
+    """A recipe's `deepspeed` key as a configuration (its file, or the mapping itself), and what is wrong with it."""
+    if isinstance(given, dict):
+        return given, ""
+    file = place.path(str(given))
+    if not file.is_file():
+        near = did_you_mean(file.name, [each.name for each in sorted(file.parent.glob("*.json"))])
+        return {}, f"deepspeed: {file}: no such file{near}"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return {}, f"deepspeed: {file} is not JSON ({error}); mend it, or take one of recipes/deepspeed/"
+    return (config, "") if isinstance(config, dict) else ({}, f"deepspeed: {file} is no JSON object of settings")
+
+
+def deepspeed(config: Mapping[str, Any], asked: Mapping[str, Any], stack: str) -> Findings:
+    """Mistakes of a DeepSpeed configuration: unknown keys of ZeRO, and numbers that are not the recipe's."""
+    zero = config.get("zero_optimization") or {}
+    known = set(inside.value(stack, ask="deepspeed_keys"))
+    wrong = [key for key in zero if key not in known]
+    for key in wrong:
+        yield mistake("deepspeed", f"deepspeed: unknown key 'zero_optimization.{key}'{did_you_mean(key, known)}")
+    if zero.get("stage", 0) not in (0, 1, 2, 3):
+        yield mistake("deepspeed", f"deepspeed: zero_optimization.stage is {zero['stage']!r}; it is 0, 1, 2 or 3")
+    for theirs, ours in _BATCH.items():
+        said, meant = config.get(theirs, "auto"), asked.get(ours)
+        if said != "auto" and meant is not None and said != meant:
+            yield mistake(
+                "deepspeed", f'{ours} is {meant}, and {theirs} in the deepspeed file is {said}; write "auto" there'
+            )
+    if not wrong:
+        yield holds("deepspeed", f"ZeRO stage {zero.get('stage', 0)}")
+
+
+def accelerate(
+    config: Mapping[str, Any], file: Path, ranks: int, asked: Mapping[str, Any], machine: Machine
+) -> Findings:
+    """Mistakes of an accelerate configuration, for a launch of `ranks` processes on this machine."""
+    known = set(inside.value("rl", ask="accelerate_keys"))
+    for key in config:
+        if key not in known:
+            yield mistake("accelerate", f"{file}: unknown key {key!r}{did_you_mean(key, known)}")
+    machines = int(config.get("num_machines", 1))
+    if config.get("use_cpu") and str(config.get("mixed_precision", "no")) != "no":
+        yield mistake("accelerate", f'{file}: mixed_precision {config["mixed_precision"]} with use_cpu; write "no"')
+    if not config.get("use_cpu") and not asked.get("use_cpu") and not machine.cards:
+        yield lacking(
+            "accelerate",
+            f"{file} is for GPUs, and there is none here; take --accelerate recipes/accelerate/cpu_zero3.yaml",
+        )
+    if machine.cards and not config.get("use_cpu") and ranks > machine.cards * machines:
+        yield lacking("accelerate", f"{ranks} processes on {machine.words}: one process needs one GPU; set --processes")
+    if machines > 1 and not config.get("main_process_ip"):
+        yield lacking(
+            "accelerate", f"{file}: num_machines is {machines}; give main_process_ip, the first machine's address"
+        )
+    if port := config.get("main_process_port"):
+        yield from port_to_take("127.0.0.1", int(port), "main_process_port")
+
+
+def zero_of_accelerate(config: Mapping[str, Any]) -> tuple[int, bool, bool, bool]:
+    """(ZeRO stage, optimiser offloaded, weights offloaded, FSDP) of an accelerate configuration."""
+    plugin = config.get("deepspeed_config") or {}
+    sharded = config.get("distributed_type") == "FSDP"
+    if config.get("distributed_type") != "DEEPSPEED":
+        return 0, False, False, sharded
+    offload = plugin.get("offload_optimizer_device", "none") != "none"
+    return int(plugin.get("zero_stage", 2)), offload, plugin.get("offload_param_device", "none") != "none", sharded
