@@ -53,7 +53,7 @@ _AFTER_FROM = re.compile(
 _OF_WHOLE = re.compile(r"\bof (?:the )?(?:total |revenue of |sales of )*$", re.IGNORECASE)
 _YEAR_CONTEXT = re.compile(
     r"(?:\b(?:in|for|of|during|since|through|from|to|and|between|year|years|fiscal|fy|ended|by|at|until|before|after|versus|vs|"
-    r"january|february|march|april|may|june|july|august|september|october|november|december|[0-3]?\d,)|[(,:/\-–年至到和与、])[ ]*$",
+    r"january|february|march|april|may|june|july|august|september|october|november|december|[0-3]?\d,)|[(:/\-–年至到]|(?:19|20)\d\d年?[,和与、])[ ]*$",
     re.IGNORECASE,
 )
 # 2010年1-3月: when, not how much.
