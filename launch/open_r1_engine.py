@@ -82,6 +82,7 @@ def run(
     if not dry_run:
         if run.is_done():
             return {"done": "already", "out": str(out)}
+        check.need_grpo(asked, name, str(shape), ranks, open_r1=True)
         need_space(out)
         run.begin()
     given = old_recipe(asked, translated) | {"model_name_or_path": model, "output_dir": str(out)}

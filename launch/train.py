@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,16 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
     A run that was stopped goes on from its last checkpoint; one that is done is not repeated.
     """
     asked = recipe.load(name, overrides)
-    check.sft_keys(asked, name)
-    model = models.resolve(asked["model_name_or_path"], home())
-    registry, sets = check.sft_data(asked)
+    everything = partial(check.need_sft, asked, name)
+    with check.all_told(everything):
+        check.sft_keys(asked, name)
+        model = models.resolve(asked["model_name_or_path"], home())
+        registry, sets = check.sft_data(asked)
     out = home() / asked["output_dir"]
     run = EngineRun(recipe=asked, reads=[*sets, *weights(model)], out=out, stack="sft")
     if run.is_done():
         return {"done": "already", "out": str(out)}
-    check.templates_agree(check.Trained(model, str(asked["template"]), sets))
+    everything()
     need_space(out)
     run.begin()
     given = {**asked, "model_name_or_path": model, "dataset_dir": str(registry.parent), "output_dir": str(out)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +30,27 @@ def run(
         Refused: a recipe that cannot run, with the key to change.
     """
     asked = recipe.load(name, overrides)
-    translated = check.grpo_keys(asked, name)
+    everything = partial(check.need_grpo, asked, name, accelerate, processes)
+    with check.all_told(everything):
+        translated = check.grpo_keys(asked, name)
+        ranks = processes or batch.most_ranks(translated, _gpus() if has_gpu() else 2)
+        arithmetic = batch.of_recipe(translated, ranks) or check.grpo_batch(translated, ranks)
     out = home() / translated.trl["output_dir"]
-    ranks = processes or batch.most_ranks(translated, _gpus() if has_gpu() else 2)
-    arithmetic = batch.of_recipe(translated, ranks) or check.grpo_batch(translated, ranks)
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     console.print(openr1.table(translated.fates), f"{ranks} ranks: {arithmetic}", sep="\n")
     if dry_run:
         folder = out.with_name(f"{out.name}-dry-run")  # the run's own folder is touched by runs only
         return {"done": "dry run", "out": str(folder), **resolved.write(translated, folder)}
-    openr1.refuse_code_rewards(translated)
-    model = models.resolve(translated.trl.get("model_name_or_path", ""), home())
-    sets = check.grpo_data(translated)
+    with check.all_told(everything):
+        openr1.refuse_code_rewards(translated)
+        model = models.resolve(translated.trl.get("model_name_or_path", ""), home())
+        sets = check.grpo_data(translated)
     shape = recipe.find(accelerate or f"recipes/accelerate/{'zero3' if has_gpu() else 'cpu_zero3'}.yaml")
     identity = {**asked, "_accelerate": recipe.load(shape), "_processes": ranks}
     run = EngineRun(recipe=identity, reads=[*sets, *weights(model)], out=out, stack="rl")
     if run.is_done():
         return {"done": "already", "out": str(out)}
+    everything()
     need_space(out)
     run.begin()
     given = write_recipe(out, {**asked, "model_name_or_path": model, "output_dir": str(out)})

@@ -7,7 +7,8 @@ it cannot be looked at from here. `need_sft` and `need_grpo` are the gate before
 refusal of all that is wrong or lacking.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from launch.check.checked import Checked
@@ -17,6 +18,7 @@ from launch.check.place import Machine, Place, named_machine, this_machine
 from launch.check.rows import first_rows
 from launch.check.sft_recipes import sft, sft_data, sft_keys
 from launch.check.strings import Rendered, Trained, prompts_agree, render_by_chat_template, templates_agree
+from reward_plugins.errors import Refused
 
 __all__ = [
     "Checked",
@@ -26,6 +28,7 @@ __all__ = [
     "Rendered",
     "State",
     "Trained",
+    "all_told",
     "first_rows",
     "grpo_batch",
     "grpo_data",
@@ -47,6 +50,22 @@ def need_sft(asked: Mapping[str, Any], name: str) -> None:
     need(name, sft(asked, Place(this_machine())).findings)
 
 
-def need_grpo(asked: Mapping[str, Any], name: str, accelerate: str | None = None, processes: int | None = None) -> None:
+def need_grpo(
+    asked: Mapping[str, Any],
+    name: str,
+    accelerate: str | None = None,
+    processes: int | None = None,
+    open_r1: bool = False,
+) -> None:
     """The same for a recipe of `finr1 grpo` and the way in which it is launched. Raises `Refused`."""
-    need(name, grpo(asked, Place(this_machine()), accelerate, processes).findings)
+    need(name, grpo(asked, Place(this_machine()), accelerate, processes, open_r1).findings)
+
+
+@contextmanager
+def all_told(tell: Callable[[], None]) -> Iterator[None]:
+    """Turn the first refusal inside the block into the refusal of all that `tell` finds wrong."""
+    try:
+        yield
+    except Refused:
+        tell()
+        raise

@@ -20,10 +20,16 @@ NEEDED = ("model_name_or_path", "output_dir")
 
 
 def grpo(
-    asked: Mapping[str, Any], place: Place, accelerate: str | None = None, processes: int | None = None
+    asked: Mapping[str, Any],
+    place: Place,
+    accelerate: str | None = None,
+    processes: int | None = None,
+    open_r1: bool = False,
 ) -> Checked:
     """Look a GRPO recipe over, for a launch with an accelerate configuration (by default the command's own) on
     `processes` ranks (by default one a GPU, two on a CPU); see `launch.check`.
+
+    `open_r1`: it runs on a real open-r1, which alone has the rewards that run code; those cannot be tried here.
     """
     checked = Checked()
     found = checked.findings
@@ -55,7 +61,8 @@ def grpo(
     sound = {key: value for key, value in asked.items() if key not in wrong}
     try:
         translated = translate(sound, set(kinds))
-        openr1.refuse_code_rewards(translated)
+        if not open_r1:
+            openr1.refuse_code_rewards(translated)
     except Refused as refusal:
         found.append(mistake("keys", str(refusal)))
         return checked
@@ -70,9 +77,10 @@ def grpo(
     conversational = [{**row, "prompt": _prompt(translated.data, row)} for row in prompts]
     if conversational:
         found += rewards.gold_answers(translated.rewards, conversational, files[0])
+        code = translated.code_rewards()
         found += rewards.worth(
-            translated.rewards,
-            trl.get("reward_weights"),
+            [reward for reward in translated.rewards if reward not in code],
+            None if code else trl.get("reward_weights"),
             translated.reward_parameters,
             conversational,
             int(trl.get("max_completion_length") or 512),
@@ -85,10 +93,11 @@ def grpo(
         found += memory.fits("rl", model, _shape(trl, launched, ranks), place.machine)
     on_cpu = trl | {"use_cpu": trl.get("use_cpu") or launched.get("use_cpu")}
     found += surroundings.arithmetic(on_cpu, place.machine)
-    found += surroundings.attention("rl", trl, place.machine)
-    found += surroundings.quantisation("rl", trl, place.machine)
+    stack = "" if open_r1 else "rl-vllm" if trl.get("use_vllm") else "rl"
+    found += surroundings.attention(stack, trl, place.machine)
+    found += surroundings.quantisation(stack, trl, place.machine)
     found += surroundings.vllm(trl, place.machine)
-    found += surroundings.trackers("rl", trl)
+    found += surroundings.trackers(stack, trl)
     found += surroundings.output(sound, place)
     return checked
 

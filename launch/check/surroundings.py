@@ -106,7 +106,7 @@ def trackers(stack: str, asked: Mapping[str, Any]) -> Findings:
                 "report_to: wandb without a login would stop and ask; set WANDB_API_KEY, or WANDB_MODE=offline, or "
                 "another report_to",
             )
-        if stacks.is_ready(stack) and not has_package(stack, _TRACKERS[each]):
+        if not has_package(stack, _TRACKERS[each]):
             yield lacking(
                 "tracking",
                 f"report_to: {each} needs the package {_TRACKERS[each]} in the stack {stack}; install it, or set none",
@@ -187,7 +187,12 @@ def vllm(asked: Mapping[str, Any], machine: Machine) -> Findings:
 
 
 def has_package(stack: str, module: str) -> bool:
-    """Whether a stack holds a package, by the name of its distribution or module; nothing is imported."""
+    """Whether a stack holds a package, by the name of its distribution or module; nothing is imported.
+
+    True for "", an environment that is not the kit's, and for a stack that is not made yet: nobody knows.
+    """
+    if not stack or not stacks.is_ready(stack):
+        return True
     site = next((STACKS / stack / "lib").glob("python3.*/site-packages"), None)
     if site is None:
         return False
