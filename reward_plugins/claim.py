@@ -6,7 +6,7 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from reward_plugins.asked import LEVEL, MOVEMENT
+from reward_plugins.asked import LEVEL, MOVEMENT, asked
 from reward_plugins.quantity import Quantity, scan
 from reward_plugins.units import NONE
 
@@ -52,8 +52,8 @@ _AFTER_FROM = re.compile(
 )
 _OF_WHOLE = re.compile(r"\bof (?:the )?(?:total |revenue of |sales of )*$", re.IGNORECASE)
 _YEAR_CONTEXT = re.compile(
-    r"(?:\b(?:in|for|of|during|since|through|from|to|and|between|year|years|fiscal|fy|ended|by|at|until|before|after|versus|vs|"
-    r"january|february|march|april|may|june|july|august|september|october|november|december|[0-3]?\d,)|[(:/\-–年至到]|(?:19|20)\d\d年?[,和与、])[ ]*$",
+    r"(?:\b(?:in|for|of|during|since|through|from|to|between|year|years|fiscal|fy|ended|by|at|until|before|after|versus|vs|"
+    r"january|february|march|april|may|june|july|august|september|october|november|december|[0-3]?\d,)|[(:/\-–年至到]|(?:19|20)\d\d年?(?:[,和与、]| and))[ ]*$",
     re.IGNORECASE,
 )
 # 2010年1-3月: when, not how much.
@@ -227,6 +227,8 @@ def _without_context(text: str, quantities: list[Quantity], begin: int, question
         if _CONTEXT_BEFORE.search(before) and len(quantities) - index - 1 + len(kept) > 0:
             dropped_from = True
             continue
+        if kept and kept[0].unit.label == "%" and _moved_by(quantity, before, question):
+            continue
         if kept and _OF_WHOLE.search(before):
             continue
         listed = index > 0 and not any(character.isalpha() for character in gap)
@@ -238,6 +240,12 @@ def _without_context(text: str, quantities: list[Quantity], begin: int, question
                 continue
         kept.append(quantity)
     return kept or quantities
+
+
+def _moved_by(quantity: Quantity, before: str, question: str) -> bool:
+    """Whether a number of points only says how a level moved: "35.2%, up 2.1 points"."""
+    points = quantity.unit.label in ("pp", "bp")
+    return points and not asked(question).points and MOVEMENT.search(before) is not None
 
 
 def _given(text: str, quantity: Quantity, quantities: list[Quantity], question: str) -> bool:

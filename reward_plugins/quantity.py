@@ -347,12 +347,14 @@ def _spelled(text: str) -> list[Quantity]:
     if not any(character.isalpha() for character in text[:200]):
         return found
     for match in spelled.RUN.finditer(text):
-        value_place, end = spelled.parse(match.group()), match.end()
-        if value_place is None or (found and match.start() < found[-1].end):
+        if found and match.start() < found[-1].end:
             continue
+        value_place, end = spelled.parse(match.group()), match.end()
         if scale := spelled.lone_scale(match.group()):  # "eighty million" is 80 with a scale, as "80 million" is
             number = spelled.parse(match.group()[:scale])
             value_place, end = (number, match.start() + scale) if number else (value_place, end)
+        if value_place is None:
+            continue
         unit, end = unit_after(text, end)
         floor = found[-1].end if found else 0
         value, place, end = _with_half(text, end, unit, *value_place)
