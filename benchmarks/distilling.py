@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
@@ -161,12 +162,12 @@ def resume(count: int, folder: Path) -> dict[str, float]:
             prompt = plan.prompt(asked)
             request = Request(plan.request_ids(asked, prompt)[0], asked, 0, prompt, plan.teacher)
             out.write(request.trace(reply).model_dump_json().encode() + b"\n")
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     with ask.opened(run) as (journal, _):
         survey: Survey = ask.surveyed(run, journal, ())
-    took = time.monotonic() - started
+    took, used = time.monotonic() - started, time.process_time() - used
     assert survey.plans[0].answered == count and not survey.plans[0].left
-    return {"seconds": took, "peak_mib": peak_mib()}
+    return {"seconds": took, "cpu_seconds": used, "peak_mib": peak_mib()}
 
 
 def cpu_us(count: int) -> float:
@@ -207,7 +208,7 @@ def main() -> None:
     shares = [ours["per_s"] / theirs["per_s"] for ours, theirs in zip(stages, bares, strict=True)]
     result = {
         "command": f"python benchmarks/distilling.py --questions {options.questions} --resume {options.resume}",
-        "machine": machine(),
+        "machine": {**machine(), "load": [round(load, 1) for load in os.getloadavg()]},
         "asking": {
             "questions": options.questions,
             "at_once": AT_ONCE,

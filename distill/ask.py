@@ -101,7 +101,7 @@ def run(settings: Settings, serve: Serve | None = None) -> dict[str, Any]:
     """
     stage = manifest.Run("distill", settings)
     settings.manifest_path().unlink(missing_ok=True)
-    with _rare_collections(), opened(settings) as (journal, book), progress_bars() as bars:
+    with opened(settings) as (journal, book), progress_bars() as bars:
         survey = surveyed(settings, journal, Outstanding(settings.out).ids)
         gc.freeze()
         for plan in survey.plans:
@@ -126,7 +126,7 @@ def run(settings: Settings, serve: Serve | None = None) -> dict[str, Any]:
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Journal, Ledger]]:
     """The journal of a recipe and its ledger, which is made from the journal where there is none."""
-    with Journal(settings.out, settings.retry_errors, settings.skip_bad) as journal:
+    with _rare_collections(), Journal(settings.out, settings.retry_errors, settings.skip_bad) as journal:
         path = ledger.beside(settings.out)
         is_new = not path.is_file()
         with Ledger(path, settings.cost_cap) as book:
