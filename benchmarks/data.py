@@ -116,7 +116,7 @@ def recipes(tokenizer: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def timed(home: Path, stage: str, settings: dict[str, Any]) -> dict[str, float]:
-    """Run one stage as a process of its own: seconds, and the most memory that it held (MiB)."""
+    """Run one stage as a process of its own: seconds, seconds of processor time, and the most memory of one process (MiB)."""
     recipe = home / f"{stage}.yaml"
     recipe.write_text(yaml.safe_dump(settings), encoding="utf-8")
     command = [sys.executable, "-m", "launch.cli", stage.partition("-")[0], str(recipe)]
@@ -127,7 +127,8 @@ def timed(home: Path, stage: str, settings: dict[str, Any]) -> dict[str, float]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{stage} failed with {status}: {summary[-2000:]}")
-    took = {"seconds": round(time.monotonic() - begin, 1), "peak_mib": round(usage.ru_maxrss / 1024)}
+    worked = round(usage.ru_utime + usage.ru_stime, 1)  # what is left of a busy machine's figures
+    took = {"seconds": round(time.monotonic() - begin, 1), "cpu_s": worked, "peak_mib": round(usage.ru_maxrss / 1024)}
     print(stage, took, flush=True)
     return took
 
@@ -158,6 +159,7 @@ def main() -> None:
         "rows": options.rows,
         "traces_mib": round(size / 2**20),
         "seconds": round(sum(took["seconds"] for took in chain), 1),
+        "cpu_s": round(sum(took["cpu_s"] for took in chain), 1),
         "peak_mib": max(took["peak_mib"] for took in chain),
         "machine": {**machine(), "python": platform.python_version()},
         "stages": stages,
