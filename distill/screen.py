@@ -35,7 +35,7 @@ from distill.stage import StageSettings
 from distill.throttle import Stop
 from reward_plugins.errors import Refused
 
-__all__ = ["Settings", "latest", "malformed", "run", "screen", "screen_rows"]
+__all__ = ["Settings", "malformed", "run", "screen", "screen_rows"]
 
 _TICK_S = 1.0  # how often the replies are put on the disk
 
@@ -126,19 +126,6 @@ def located(traces: Path, questions: QuestionIndex, skip_bad: bool, bad: Counter
         last[hash(entry.slot)] = (entry.offset, questions.offset(entry.question_id))
     found = sorted(Place(trace, question) for trace, question in last.values() if question is not None)
     return found, lines - len(last), len(last) - len(found)
-
-
-def latest(traces: Path, skip_bad: bool, bad: Counter[str]) -> tuple[list[int], int]:
-    """The offsets of the last trace of each request, in the order of the journal, and how many older ones there are.
-
-    A request is a question, a teacher and a sample. Memory: about 100 bytes a request.
-    """
-    last: dict[int, int] = {}
-    lines = 0
-    for entry in entries(traces, skip_bad, bad):
-        lines += 1
-        last[hash(entry.slot)] = entry.offset
-    return sorted(last.values()), lines - len(last)
 
 
 def _watched(screened: Iterator[Screened], total: int, bars: Progress) -> Iterator[Screened]:
