@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -305,19 +306,22 @@ def run(path: Recipe, set_: Set = None) -> None:
 
 
 @app.command()
-def doctor() -> None:
-    """Say what this machine has and lacks: Python, compiler, memory, disk, GPUs, stacks, ports.
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Say what this machine has and lacks: compilers, memory, disk, GPUs, stacks and their versions, ports.
+
+    Exit code 2 if something is missing that everybody needs.
 
     Example: finr1 doctor
     """
     from launch.doctor import examine
 
-    if not examine(Console()):
+    if not examine(Console(), as_json):
         raise typer.Exit(2)
 
 
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 an engine failed, 2 bad input or environment, 3 cost cap, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = app(standalone_mode=False)
     except Refused as refusal:
@@ -337,6 +341,11 @@ def main() -> None:
         _end(2, error.format_message())
     else:
         sys.exit(code or 0)
+
+
+def _terminated(number: int, _: object) -> None:
+    """SIGTERM ends as Ctrl-C does, so that engines and servers are ended, too; 143 is the shell's code for it."""
+    sys.exit(128 + number)
 
 
 def _end(code: int, sentence: str) -> None:
