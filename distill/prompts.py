@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from distill.records import Question
+from reward_plugins import question_text
 from reward_plugins.errors import Refused
 
 
@@ -17,18 +18,9 @@ class Message(TypedDict):
     content: str
 
 
-# The label that parts the question from a long page before it. Without a context there is nothing to part.
-_QUESTION_LABEL = {"en": "Question: ", "zh": "问题："}
-
-
 def user_message(question: Question) -> str:
     """The user's turn: context, question, choices (one a line, "A. ..."), parted by blank lines."""
-    text = question.question.strip()
-    if question.context:
-        text = f"{question.context.strip()}\n\n{_QUESTION_LABEL[question.lang]}{text}"
-    if question.choices:
-        text += "\n\n" + "\n".join(f"{letter}. {choice}" for letter, choice in question.choices.items())
-    return text
+    return question_text.user_message(question.question, question.context, question.choices, question.lang)
 
 
 def messages(question: Question, system: str) -> list[Message]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.records import Question, numbered_lines, read_record
+from reward_plugins import question_text
 from reward_plugins.errors import Refused
 
 
@@ -126,16 +124,9 @@ def document(question: Question) -> str:
     return f"{question.meta.get('doc_of') or question.source}:{question.meta.get('doc') or question.id}"
 
 
-_SPACES = re.compile(r"\s+")
-
-
 def fingerprint(question: Question) -> int:
     """A 64-bit key that is equal for questions a reader would call the same.
 
     Case, width of characters (NFKC) and white space do not count; context, question and choices do.
     """
-    parts = [question.context, question.question]
-    if question.choices:
-        parts += [f"{letter}. {text}" for letter, text in sorted(question.choices.items())]
-    text = _SPACES.sub("", unicodedata.normalize("NFKC", "\x1f".join(parts)).casefold())
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+    return question_text.fingerprint(question.question, question.context, question.choices)
