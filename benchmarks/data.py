@@ -25,6 +25,8 @@ from typing import Any
 
 import yaml
 
+sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]  # launch.py here is not the package
+
 from distill.finmath import generate
 from distill.journal import trace_id
 from distill.prompts import messages, prompt_sha256
@@ -142,6 +144,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="a folder with tokenizer.json: also time an export that counts")
     parser.add_argument("--out", type=Path, default=KIT / "benchmarks" / "results" / "data.json")
     options = parser.parse_args()
+    load = os.getloadavg()[1]
     with tempfile.TemporaryDirectory() as scratch:
         home = (options.keep or Path(scratch)).resolve()
         if not (home / "traces.jsonl").exists():
@@ -161,6 +164,7 @@ def main() -> None:
         "seconds": round(sum(took["seconds"] for took in chain), 1),
         "cpu_s": round(sum(took["cpu_s"] for took in chain), 1),
         "peak_mib": max(took["peak_mib"] for took in chain),
+        "load_before": round(load, 1),
         "machine": {**machine(), "python": platform.python_version()},
         "stages": stages,
     }
