@@ -16,7 +16,7 @@ from llamafactory.webui.components import export  # noqa: E402
 from llamafactory.webui.interface import run_web_ui  # noqa: E402
 
 
-class SafeRunner(runner.Runner):
+class SafeRunner(runner.Runner):  # type: ignore[misc]  # its stack is not here
     """The train and evaluate tabs' runner, with commands that run no stranger's code."""
 
     def _parse_train_args(self, data: dict[Any, Any]) -> dict[str, Any]:
