@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]  # launch.py here is not the package
+sys.path.insert(0, str(Path(__file__).parents[1]))  # before this folder, whose launch.py is not the package
 
 from distill.finmath import generate
 from distill.journal import trace_id
