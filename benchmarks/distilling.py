@@ -28,6 +28,8 @@ from typing import Any
 
 import aiohttp
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package `launch`, before launch.py beside this file
+
 from distill import ask
 from distill.plan import Plan, Request, Survey
 from distill.records import Question, Usage, write_records

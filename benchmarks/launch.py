@@ -14,12 +14,15 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package `launch`, before launch.py beside this file
 
 from launch.paths import KIT, STACKS
 

@@ -19,6 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the package `launch`, before launch.py beside this file
+
 from launch.paths import CACHE, KIT
 from launch.record import machine
 
