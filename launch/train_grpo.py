@@ -47,14 +47,15 @@ def run(
         sets = check.grpo_data(translated)
     shape = recipe.find(accelerate or f"recipes/accelerate/{'zero3' if has_gpu() else 'cpu_zero3'}.yaml")
     identity = {**asked, "_accelerate": recipe.load(shape), "_processes": ranks}
-    run = EngineRun(recipe=identity, reads=[*sets, *weights(model)], out=out, stack="rl")
+    stack = "rl-vllm" if translated.trl.get("use_vllm") else "rl"
+    run = EngineRun(recipe=identity, reads=[*sets, *weights(model)], out=out, stack=stack)
     if run.is_done():
         return {"done": "already", "out": str(out)}
     everything()
     need_space(out)
     run.begin()
     given = write_recipe(out, {**asked, "model_name_or_path": model, "output_dir": str(out)})
-    words: list[str | Path] = [stacks.program("rl", "accelerate"), "launch", "--config_file", shape]
+    words: list[str | Path] = [stacks.program(stack, "accelerate"), "launch", "--config_file", shape]
     words += ["--num_processes", str(ranks), KIT / "launch" / "grpo.py", "--config", given]
     started = time.time()
     # One thread a rank on a shared CPU: more of them wait for each other.
