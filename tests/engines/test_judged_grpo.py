@@ -26,7 +26,7 @@ from judge_server import judging
 RECIPE = HERE / "recipes" / "judged_grpo.yaml"
 # Two replies to each question, neither of them the gold's words: the test's judge takes the first and refuses the second.
 ROWS = [
-    ("Which accounting basis does the firm use?", "accrual basis", ["accrual accounting", "cash accounting"]),
+    ("Which basis does the firm use?", "accrual basis", ["accrual accounting", "cash accounting"]),
     ("How is the inventory valued?", "weighted average cost", ["weighted mean price", "latest invoice price"]),
     ("What is depreciated evenly?", "straight-line equipment", ["equipment lease", "goodwill impairment"]),
     ("Who approves the dividend?", "shareholders in general meeting", ["shareholders together", "managers alone"]),
