@@ -66,10 +66,10 @@ _NEUTRAL = re.compile(
 MOVEMENT = re.compile(
     r"(?P<down>\b(?:decreas\w{0,4}|declin\w{0,4}|fell|fall(?:en|s|ing)?|drop\w{0,4}|reduc\w{0,5}|down|lower\w{0,3}|less|fewer|"
     r"shr[aiu]nk\w{0,4}|slid|slump\w{0,3}|plung\w{0,3}|diminish\w{0,3}|narrow\w{0,3}|contract(?:ed|s|ing)|negative growth)\b"
-    r"|负增长|下降|减少|降低|下滑|下跌|下调|缩减|缩小|回落|萎缩|降幅|跌幅|低下|減少|悪化|低于|[减減](?![值免])|降|跌|缩|(?<!多)少)"
+    r"|负增长|下降|下行|走低|减少|降低|下滑|下跌|下调|缩减|缩小|回落|萎缩|降幅|跌幅|低下|減少|悪化|低于|[减減](?![值免])|降|跌|缩|(?<!多)少)"
     r"|(?P<up>\b(?:increas\w{0,4}|ris(?:e|es|en|ing)|rose|gr[eo]w\w{0,3}|growth|up|higher|climb\w{0,3}|widen\w{0,3}|more|jump\w{0,3}|"
     r"improv\w{0,6}|rais\w{0,3})\b"
-    r"|增长|增加|上升|上涨|上调|提高|扩大|增幅|涨幅|高于|升|涨|多(?!少)|增|増)",
+    r"|增长|增加|上行|走高|加息|上升|上涨|上调|提高|扩大|增幅|涨幅|高于|升|涨|多(?!少)|增|増)",
     re.IGNORECASE,
 )
 LEVEL = re.compile(

@@ -44,7 +44,7 @@ _BOUND_AFTER = re.compile(
 _RUNS_ON = re.compile(r"(?:[a-z](?<!\d[sx])|_)(?!(?:t|d|h)\b)", re.IGNORECASE | re.ASCII)
 _CONTEXT_BEFORE = re.compile(
     r"(?:\bfrom|\bthan|\bcompared (?:to|with)|\bversus|\bvs\.?|\bagainst|\brelative to|\b(?:up|down) from|"
-    r"\bout of|\bby dividing|\bdivided by|从|由|较|比|相比|相较于|上年的?|去年的?)[ (]*$",
+    r"\bout of|\bby dividing|\bdivided by|\bper|每|从|由|较|比|相比|相较于|上年的?|去年的?)[ (]*$",
     re.IGNORECASE,
 )
 _AFTER_FROM = re.compile(
@@ -56,6 +56,7 @@ _YEAR_CONTEXT = re.compile(
     r"january|february|march|april|may|june|july|august|september|october|november|december|[0-3]?\d,)|[(:/\-–年至到]|(?:19|20)\d\d年?(?:[,和与、]| and))[ ]*$",
     re.IGNORECASE,
 )
+_IN_BRACKETS = re.compile(r"[(（][^()（）\d]{2,20}$")
 # 2010年1-3月: when, not how much.
 _MONTHS = re.compile(r"(?:(?:19|20)\d\d ?年)? ?\d{1,2} ?月?[-~至到]\d{1,2} ?月(?:份|末|底)?")
 _RESULT = re.compile(
@@ -179,7 +180,10 @@ def _after_equals(text: str, quantities: list[Quantity]) -> tuple[int, list[Quan
 def _unfinished(text: str, quantities: list[Quantity]) -> str:
     for first, second in itertools.pairwise(quantities):
         between = text[first.end : second.start]
-        same_kind = first.unit.kind in ("", second.unit.kind)  # "grew 14.32% to $1.2 billion" is no range
+        same_kind = first.year_like == second.year_like and first.unit.kind in (
+            "",
+            second.unit.kind,
+        )  # "grew 14.32% to $1.2 billion" is no range
         if same_kind and len(between) <= 16 and _ONLY_RANGE.fullmatch(between):
             if between.strip() == "-" and first.unit is second.unit and not first.year_like:
                 return "it is a range or an unfinished subtraction"
@@ -232,7 +236,7 @@ def _without_context(text: str, quantities: list[Quantity], begin: int, question
         if kept and _OF_WHOLE.search(before):
             continue
         listed = index > 0 and not any(character.isalpha() for character in gap)
-        if question and index < len(quantities) - 1 and _given(text, quantity, quantities, question):
+        if question and len(quantities) > 1 and _given(text, quantity, quantities, question):
             continue
         if question and not listed and not quantity.unit.kind and _mentioned(text, quantity, question):
             kept_others = [other for other in quantities if other is not quantity and not other.year_like]
@@ -253,6 +257,8 @@ def _given(text: str, quantity: Quantity, quantities: list[Quantity], question: 
     last figure is new. A bare list of figures is a list of candidates.
     """
     last = quantities[-1]
+    if quantity is not quantities[0] and _IN_BRACKETS.search(text[: quantity.start]):
+        return _mentioned(text, quantity, question)  # 3,000元（本金100,000元）
     if last.year_like or _mentioned(text, last, question) or not _mentioned(text, quantity, question):
         return False
     gaps = (text[one.end : other.start] for one, other in itertools.pairwise(quantities))
@@ -266,7 +272,7 @@ def _calendar(text: str, quantity: Quantity, before: str, question: str) -> bool
 
 
 def _mentioned(text: str, quantity: Quantity, question: str) -> bool:
-    figure = text[quantity.start : quantity.end].strip(" ()")
+    figure, question = text[quantity.start : quantity.end].strip(" ()").replace(",", ""), question.replace(",", "")
     at = question.find(figure)
     while at >= 0:
         around = question[max(0, at - 1) : at] + question[at + len(figure) : at + len(figure) + 1]

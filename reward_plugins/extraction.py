@@ -28,6 +28,7 @@ _LINE = re.compile(
 _CLOSING = re.compile(
     r"^(?:#{1,6} +)?(?:(?:the )?(?:final )?result|conclusion|结论|结果)[ \t]*[:：=][ \t]*(\S.{0,200})\Z", re.I | re.M
 )
+_LEADS_ON = re.compile(r"[,，;；]? ?(?:因此|所以|故|\bso|\btherefore|\bthus|\bhence),?$", re.IGNORECASE)
 _STARRED = re.compile(r"(?<![\w*])[*_]([a-z ]{4,20}:?)[*_](?!\w)", re.IGNORECASE)
 # The signed-off answer stands at the end; a line with a page of text behind it is a step on the way.
 _LONGEST_AFTER = 600
@@ -38,7 +39,7 @@ _FRONT = re.compile(
     re.IGNORECASE,
 )
 _TEXT_COMMAND = re.compile(r"(?:\\,|\\ |~)?text\{ ?([^{}]{1,30})\}")
-_LATEX_AFTER = re.compile(r"[ \t]*(?:\\\)|\\\]|\$)?[ \t]*\\?")
+_LATEX_AFTER = re.compile(r"[ \t]*(?:\\\)|\\\]|\$\$?)?[ \t]*\\?")
 _ONLY_NUMBER = re.compile(r"[\s\\$(){}+\-−–,.!\d／/*×]*|\\text\{[\s\d.,]*\}")
 
 
@@ -164,6 +165,8 @@ def announced(text: str) -> list[str]:
         lead = len(rest) - len(rest.lstrip())
         stop = _SENTENCE_END.search(rest, lead)
         answer = (rest[: stop.start()] if stop else rest).strip()
+        if _LEADS_ON.search(answer) or (match.group().startswith("####") and text[match.end() :].strip() != answer):
+            continue  # "答案是：不合规，因此[答案是否]"; "#### Steps" is a heading and "#### 42" at the end an answer
         if answer and (len(text) - match.end() <= _LONGEST_AFTER or "final" in match.group().lower()):
             found.append(answer)
     return found

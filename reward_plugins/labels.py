@@ -70,6 +70,8 @@ def labels_in(question: str, gold: str) -> dict[str, set[str]]:
 
 
 def _with_brackets(names: dict[str, set[str]], question: str) -> dict[str, set[str]]:
+    # "positive (1), negative (-1)": without their signs the numbers would be one name
+    signed = any(match[2].startswith("-") for match in _BRACKETED.finditer(question))
     taken = {name for other in names.values() for name in other}
     for match in _BRACKETED.finditer(question):
         outer, inner = normal(match[1]), normal(match[2])
@@ -77,7 +79,7 @@ def _with_brackets(names: dict[str, set[str]], question: str) -> dict[str, set[s
         name = next(
             (name for name in names if outer == name or (outer.endswith(name) and find(name, outer) >= 0)), None
         )
-        if name and inner and inner not in taken:
+        if name and inner and inner not in taken and not (signed and inner.isdecimal()):
             names[name].add(inner)
     return names
 

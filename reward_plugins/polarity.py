@@ -31,7 +31,7 @@ _NO_JUDGEMENT = re.compile(
 )
 _BOTH = re.compile(
     r"是否|是不是|对不对|是/否|对错|正误|真假|正确/?错误|错误/?正确|是与否|yes ?/ ?no|true ?/ ?false|部分|除非|不一定|未必|不确定|可能|也许|或|既|也(?:可以|可|能|行|算)|不(?:清楚|知|好说|明|详|得而知|了解)|难(?:说|以)|说不准|看情况|视情况|取决于|[均都皆]可|都行|"
-    r"一半|\b(?:maybe|perhaps|possibly|probably|partly|partially|unclear|may|might|either|depend(?:s|ing)|unless|or|vs|versus|guess|no idea|hardly|barely|scarcely|far from)\b|[?？]|猜|(?:无法|不能|难以|不可)(?:说|认为|判断|认定|断言|算)|はい.{0,3}いいえ",
+    r"一半|\b(?:maybe|perhaps|possibly|probably|partly|partially|unclear|may|might|either|depend(?:s|ing)|unless|or|(?:yes|no|true|false) (?:vs|versus)|guess|no idea|hardly|barely|scarcely|far from)\b|[?？]|猜|(?:无法|不能|难以|不可)(?:说|认为|判断|认定|断言|算)|はい.{0,3}いいえ",
     re.IGNORECASE,
 )
 # 是正确的, 对于: the first character is no judgement of its own.

@@ -28,11 +28,13 @@ _LEAD_IN = re.compile(r"\s*(?:between|from|约|大约|介于|从|在|about)?\s*"
 _TRAIL_OFF = re.compile(r"\s*(?:之间|per \w+|左右)?[.。]?\s*", re.IGNORECASE)
 # "不少于3亿元，不超过4亿元": the two ends as bounds.
 _AT_LEAST = re.compile(
-    r"(?:不少于|不低于|不小于|至少|最低|最少|≥|\b(?:at least|no less than|not less than|minimum of)) ?$", re.I
+    r"(?:不少于|不低于|不小于|至少|最低|最少|≥|\b(?:at least|no less than|not less than|minimum of)) ?(?=[\d$¥€£]|$)",
+    re.I,
 )
 _AT_MOST = re.compile(
     r"(?:不超过|不多于|不高于|不大于|至多|最高|最多|≤|(?:at|but) most|no more than|not more than|(?:up )?to)", re.I
 )
+_INTERVAL = re.compile(r"[^\[\]\d]{0,20}\[[^,，\[\]]{1,20}[,，] ?[^,，\[\]]{1,20}\][.。]?")
 _INCLUSIVE = re.compile(r" ?[(（](?:含|含本数|inclusive)[)）]", re.IGNORECASE)
 _IN_SENTENCE = re.compile(r"(?:between|from|介于|从|range[sd]? (?:is |was )?(?:from )?)(?= ?[\d$¥€£])", re.IGNORECASE)
 
@@ -135,10 +137,15 @@ def _worst_of_best(states: list[str]) -> str:
 
 def gold_range(gold: str) -> tuple[Quantity, Quantity] | None:
     """The two ends of a gold like 10%-15% or 3亿元至3.5亿元, or None."""
-    if not _RANGE_WORD.search(gold) or whole(gold) is not None:
+    bounds = _AT_LEAST.match(gold)
+    if not (bounds or _RANGE_WORD.search(gold)) or whole(gold) is not None:
         return None
     ends = _ends(gold, scan(gold))
-    if ends and not (_LEAD_IN.fullmatch(gold[: ends[0].start]) and _TRAIL_OFF.fullmatch(gold[ends[1].end :])):
+    if (
+        ends
+        and not bounds
+        and not (_LEAD_IN.fullmatch(gold[: ends[0].start]) and _TRAIL_OFF.fullmatch(gold[ends[1].end :]))
+    ):
         return None
     return ends if ends and ends[0].value < ends[1].value and not (ends[0].year_like and ends[1].year_like) else None
 
@@ -150,6 +157,8 @@ def _ends(text: str, found: list[Quantity] | None) -> tuple[Quantity, Quantity] 
         low, high = found
         if _AT_MOST.fullmatch(text[low.end : high.start].strip(" ,，、且但并and")):
             return low, high
+    if len(found) == 2 and _INTERVAL.fullmatch(text):
+        return found[0], found[1]
     for low, high in pairwise(found):
         between = text[low.end : high.start].strip()
         joined = between in ("-", "~", "至", "到", "to", "", "and", "和", "与") and (between or text[high.start] == "-")

@@ -27,6 +27,10 @@ EXPLAINED = re.compile(r"[,，;；]? ?(?:because|since|as the|due to|因为|由�
 # Words that a sentence may put around a term without saying anything more.
 _FILLER = frozenset(
     [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
         "the",
         "a",
         "an",

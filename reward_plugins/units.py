@@ -213,6 +213,8 @@ def unit_named(name: str) -> Unit:
     """The unit that a data set names (`meta["unit"]`, `meta["scale"]`): "万元", "percent", "million", "百万円", "bp"."""
     text = name.strip().lower()
     unit, end = unit_after(text, 0)
+    if unit.kind == "money" and not unit.scaled and (scale := unit_after(text, end)[0]).scaled:  # "USD millions"
+        return Unit("money", unit.label, unit.factor, scale.scale, True)
     if unit.kind == "" and not unit.scaled and (currency := _CURRENCIES.get(text)):
         return Unit("money", *currency)
     if end == 0 and text in ("k", "m", "b"):
