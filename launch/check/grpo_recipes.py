@@ -42,11 +42,10 @@ def grpo(
     for _, said in loaded.values():
         found += said
     try:
-        file = recipe.find(accelerate or default_shape(place))
-        launched = recipe.load(file)
+        launched = recipe.load(accelerate or default_shape(place))
     except Refused as refusal:
         found.append(mistake("accelerate", f"--accelerate: {refusal}"))
-        launched, file = {}, Path()
+        launched = {}
     talks = _talks(data, [row for file in files for row in loaded[file][0][:ROWS_SHOWN]])
     try:
         _ask_ahead(asked, model, talks, launched, processes, place)
@@ -88,7 +87,7 @@ def grpo(
     found += _lengths(translated, model, conversational, each_step)
     found += _string(checked, model, talks)
     found += _evaluation(trl, files)
-    found += zero_config.accelerate(launched, file, ranks, trl, place.machine)
+    found += zero_config.accelerate(launched, ranks, trl, place.machine)
     if model:
         found += memory.fits("rl", model, _shape(trl, launched, ranks), place.machine)
     on_cpu = trl | {"use_cpu": trl.get("use_cpu") or launched.get("use_cpu")}

@@ -15,11 +15,12 @@ from typing import Any
 
 from launch import stacks
 from launch.engine import environment
+from launch.models import TOKENIZER_FILES
 from launch.paths import CACHE, KIT
 from reward_plugins.errors import Refused
 
 _PROGRAM = KIT / "launch" / "inside" / "answer.py"
-_CHANGES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+_CHANGES = ("config.json", *TOKENIZER_FILES)
 """The files of a model folder that an answer hangs on; weights are never read."""
 
 
@@ -86,10 +87,14 @@ def _ask(stack: str, questions: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 
 
 def _store(stack: str, question: Mapping[str, Any]) -> Path:
-    """Where the answer is kept: by the stack's pins, the program, the question, and the model's small files."""
+    """Where the answer is kept: by the stack's pins, the program, the question, and the model's small files.
+
+    A model's place is no part of it: the same tokenizer and configuration elsewhere have the same answers.
+    """
+    placeless = {key: value for key, value in question.items() if key != "model"}
     digest = hashlib.sha256(f"{stack} {stacks.identity(stack)}".encode())
     digest.update(_PROGRAM.read_bytes())
-    digest.update(json.dumps(question, sort_keys=True).encode())
+    digest.update(json.dumps(placeless, sort_keys=True).encode())
     if model := question.get("model"):
         for name in _CHANGES:
             file = Path(model) / name

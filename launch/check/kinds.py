@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from distill import ask, export, overlap, prepare, screen
 from eval_adapters.settings import EvalSettings
 from launch import pipeline, recipe
-from launch.check import stage_recipes
+from launch.check import stage_recipes, zero_config
 from launch.check.checked import Checked
 from launch.check.finding import Finding, holds, lacking, mistake
 from launch.check.grpo_recipes import grpo
@@ -35,6 +35,7 @@ TOLD_BY: dict[str, set[str]] = {
     "eval": {"sets"},
     "report": {"evaluations"},
     "serve": {"model"},
+    "accelerate": {"distributed_type"},
 }
 """A recipe's kind, told by a key that only this kind has; the first that fits, so the order matters."""
 
@@ -61,16 +62,24 @@ def kind_of(asked: Mapping[str, Any], name: str) -> str:
 
 
 def look_over(
-    kind: str, asked: Mapping[str, Any], place: Place, accelerate: str | None = None, processes: int | None = None
+    kind: str,
+    asked: Mapping[str, Any],
+    place: Place,
+    accelerate: str | None = None,
+    processes: int | None = None,
+    serve: str | None = None,
 ) -> Checked:
-    """Check a recipe of a kind; `accelerate` and `processes` are the options of `finr1 grpo`."""
+    """Check a recipe of a kind; `accelerate` and `processes` are options of `finr1 grpo`, `serve` is one of `finr1 eval`."""
     if kind == "sft":
         return sft(asked, place)
     if kind == "merge":
         return merge(asked, place)
     if kind == "grpo":
         return grpo(asked, place, accelerate, processes)
-    return stage_recipes.stage(SETTINGS[kind], asked, place)
+    if kind == "accelerate":
+        ranks = processes or int(asked.get("num_processes", 1))
+        return Checked(list(zero_config.accelerate(asked, ranks, {}, place.machine)))
+    return stage_recipes.stage(SETTINGS[kind], asked, place, serve)
 
 
 def look_over_pipeline(asked: dict[str, Any], overrides: list[str], name: str, place: Place) -> Checked:
@@ -105,8 +114,8 @@ def _stage(stage: pipeline.Stage, place: Place) -> list[Finding]:
         whole = _whole(stage)
     except Refused as refusal:
         return [mistake("stages", str(refusal))]
-    options = {key: stage.options[key] for key in ("accelerate", "processes") if key in stage.options}
-    return look_over(stage.stage, whole, place, **(options if stage.stage == "grpo" else {})).findings
+    options = {key: stage.options[key] for key in ("accelerate", "processes", "serve") if key in stage.options}
+    return look_over(stage.stage, whole, place, **options).findings
 
 
 def _whole(stage: pipeline.Stage) -> dict[str, Any]:

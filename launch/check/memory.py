@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launch.check import inside
-from launch.check.finding import Findings, holds, lacking, unknown
+from launch.check.finding import Findings, holds, unknown
 from launch.check.place import Machine
 
 _GIB = 2**30
@@ -70,7 +70,7 @@ def fits(stack: str, model: str, shape: Shape, machine: Machine) -> Findings:
         # On a CPU all ranks share one memory, and an offloaded state stays in it.
         need = (gpu * max(1, shape.ranks // shape.nodes) + cpu * shape.offload) / _GIB
         if need > machine.memory:
-            yield lacking(
+            yield machine.short_of(
                 "memory",
                 f"model_name_or_path: {what}: at least {need:.1f} GiB on a CPU, and the machine has {machine.memory:.0f}; "
                 "take a smaller model, or a GPU",
@@ -85,7 +85,7 @@ def fits(stack: str, model: str, shape: Shape, machine: Machine) -> Findings:
     if not machine.card:
         yield unknown("memory", f"{what}: at least {need:.1f} GiB a card; nvidia-smi does not say what a card has")
     elif need > machine.card:
-        yield lacking(
+        yield machine.short_of(
             "memory",
             f"{shape.cure}: {what}: at least {need:.1f} GiB a card{parts} before any activation, and a card has "
             f"{machine.card:.0f}; take more cards, a higher stage of ZeRO with offloading, or an adapter",
@@ -93,14 +93,14 @@ def fits(stack: str, model: str, shape: Shape, machine: Machine) -> Findings:
     else:
         yield holds("memory", f"{what}: at least {need:.1f} of {machine.card:.0f} GiB a card{parts} before activations")
     if shape.offload and cpu / _GIB > machine.memory:
-        yield lacking(
+        yield machine.short_of(
             "memory",
             f"{shape.cure}: offloading takes {cpu / _GIB:.0f} GiB of the machine's memory, and it has "
             f"{machine.memory:.0f}; offload less",
         )
     share = shape.vllm_share * machine.card * shape.vllm_parallel
     if share and asked.value["weights"] / _GIB > share:
-        yield lacking(
+        yield machine.short_of(
             "memory",
             f"vllm_gpu_memory_utilization: {shape.vllm_share:g} of a card are {share:.1f} GiB, and the weights alone take "
             f"{asked.value['weights'] / _GIB:.1f}; raise it, or vllm_tensor_parallel_size",

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launch.check.finding import Finding, lacking, unknown
+from launch.check.finding import Finding, lacking, mistake, unknown
 from launch.paths import home
 from launch.server import has_gpu
 from reward_plugins.errors import Refused
@@ -27,6 +27,10 @@ class Machine:
     memory: float
     named: bool = False
     """Described by the user, not looked at."""
+
+    def short_of(self, about: str, said: str) -> Finding:
+        """That the machine is too small: a mistake where the user named it, else a lack of this one."""
+        return mistake(about, said) if self.named else lacking(about, said)
 
     @property
     def words(self) -> str:

@@ -136,34 +136,32 @@ def sft_sets(asked: Mapping[str, Any], place: Place) -> tuple[list[TrainingSet],
 
 
 def sft_columns(trained: TrainingSet, rows: list[Row], stage: str) -> Findings:
-    """Whether the rows have the columns and roles that the registry's entry names, and fit the recipe's stage."""
-    for where, given, known in (
-        ("", trained.entry, _ENTRY),
-        ("columns.", trained.entry.get("columns") or {}, _COLUMNS),
-        ("tags.", trained.entry.get("tags") or {}, set(_TAGS)),
-    ):
-        for key in given:
-            if key not in known:
-                hint = did_you_mean(key, known)
-                yield mistake("columns", f"dataset_info.json, {trained.name}: unknown key {where + key!r}{hint}")
+    """Whether the rows have the columns and roles that the registry's entry names, and fit the recipe's stage.
+
+    A mistake's `key` is the name of the set.
+    """
+    if wrong := _wrong_entry(trained):
+        for said in wrong:
+            yield mistake("columns", f"dataset_info.json, {trained.name}: {said}", trained.name)
+        return
     ranked = stage in ("dpo", "rm")
     if ranked != trained.ranking:
         yield mistake(
             "columns",
             f"stage: {stage} needs a set {'of pairs' if ranked else 'without pairs'}, and dataset {trained.name} has "
             f"ranking: {str(trained.ranking).lower()} in dataset_info.json; name another set, or another stage",
+            trained.name,
         )
-    wrong = None
     for number, row in enumerate(rows, 1):
         lost = [column for column in trained.columns().values() if column not in row]
         if lost:
-            wrong = f"no column {lost[0]!r} (dataset_info.json names it for {trained.name}); it has {', '.join(row)}"
+            said = f"no column {lost[0]!r} (dataset_info.json names it for {trained.name}); it has {', '.join(row)}"
         else:
-            wrong = _wrong_turns(trained, row)
-        if wrong:
-            yield mistake("columns", f"{trained.file}, row {number}: {wrong}")
+            said = _wrong_turns(trained, row)
+        if said:
+            yield mistake("columns", f"{trained.file}, row {number}: {said}", trained.name)
             return
-    yield holds("columns", f"{trained.name}: {', '.join(trained.columns().values())} in all {len(rows)} rows")
+    yield holds("columns", f"{trained.name}: {', '.join(trained.columns().values())} in all {len(rows):,} rows")
 
 
 def grpo_files(data: Mapping[str, Any], name: Any, place: Place) -> tuple[list[Path], list[Finding]]:
@@ -299,6 +297,25 @@ def _role(turn: Mapping[str, Any], tags: Mapping[str, str]) -> str:
 
 def _said(answer: Any, tags: Mapping[str, str]) -> str:
     return str(answer.get(tags["content_tag"], "") if isinstance(answer, dict) else answer or "")
+
+
+def _wrong_entry(trained: TrainingSet) -> list[str]:
+    """What is wrong with an entry of the registry: LLaMA-Factory ignores what it does not know and reads nothing."""
+    columns, tags = trained.entry.get("columns") or {}, trained.entry.get("tags") or {}
+    said = [
+        f"unknown key {where + key!r}{did_you_mean(key, known)}"
+        for where, given, known in (
+            ("", trained.entry, _ENTRY),
+            ("columns.", columns, _COLUMNS),
+            ("tags.", tags, set(_TAGS)),
+        )
+        for key in given
+        if key not in known
+    ]
+    needed = "messages" if trained.form == "sharegpt" else "prompt"
+    if not said and columns and not columns.get(needed):
+        said.append(f"columns names no {needed!r}; once columns is there, LLaMA-Factory takes each left out for none")
+    return said
 
 
 def _wrong_turns(trained: TrainingSet, row: Row) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from launch.check import inside, lengths, memory, rows, surroundings, values, zero_config
 from launch.check.checked import Checked, model_folder
-from launch.check.finding import Finding, Findings, State, holds, lacking, mistake, need, note, of, unknown
+from launch.check.finding import Finding, Findings, holds, lacking, mistake, need, note, unknown
 from launch.check.place import Place, this_machine
 from launch.check.strings import ROWS_SHOWN, need_template, same_string
 from reward_plugins.errors import Refused
@@ -34,7 +34,7 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
         found += said
         if loaded[each.name]:
             found += rows.sft_columns(each, loaded[each.name], str(asked.get("stage", "sft")))
-    whole = [each for each in sets if loaded.get(each.name) and not _is_wrong(found, each)]
+    whole = [each for each in sets if loaded.get(each.name) and each.name not in {finding.key for finding in found}]
     talks = [each.talk(row) for each in whole for row in loaded[each.name][:ROWS_SHOWN]][:ROWS_SHOWN]
     ranks = max(1, place.machine.cards)
     zero, said = _deepspeed(asked, place)
@@ -217,7 +217,3 @@ def _refused_as_mistake(about: str, findings: Findings) -> list[Finding]:
         return list(findings)
     except Refused as refusal:
         return [mistake(about, str(refusal))]
-
-
-def _is_wrong(found: list[Finding], each: rows.TrainingSet) -> bool:
-    return any(f"{each.file}" in finding.said for finding in of(found, State.MISTAKE))

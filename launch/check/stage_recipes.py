@@ -22,8 +22,8 @@ from reward_plugins import golds
 from reward_plugins.errors import Refused
 
 
-def stage(kind: type[BaseModel], asked: Mapping[str, Any], place: Place) -> Checked:
-    """Look a recipe over whose settings are of that kind."""
+def stage(kind: type[BaseModel], asked: Mapping[str, Any], place: Place, serve: str | None = None) -> Checked:
+    """Look a recipe over whose settings are of that kind; `serve` is how an evaluation serves models given by path."""
     wrong = recipe.complaints(kind, dict(asked))
     if wrong:
         return Checked([mistake("keys", said) for said in wrong])
@@ -43,7 +43,7 @@ def stage(kind: type[BaseModel], asked: Mapping[str, Any], place: Place) -> Chec
     elif isinstance(settings, screen.Settings) and settings.judge:
         found += surroundings.key_in_environment(settings.judge.api_key_env, "judge, api_key_env")
     elif isinstance(settings, EvalSettings):
-        found += _evaluation(settings, place)
+        found += _evaluation(settings, place, serve or "recipes/serve/local.yaml")
     elif isinstance(settings, ReportSettings):
         for path in (*settings.evaluations, *settings.runs.values()):
             if not place.path(path).exists():
@@ -117,7 +117,7 @@ def _served(name: str, place: Place, key: str) -> Findings:
         yield from serving(ServeSettings.model_validate(asked), place)
 
 
-def _evaluation(settings: EvalSettings, place: Place) -> Findings:
+def _evaluation(settings: EvalSettings, place: Place, serve: str) -> Findings:
     for model in settings.models:
         yield from surroundings.key_in_environment(model.api_key_env, f"models, {model.name}, api_key_env")
         if model.path:
@@ -126,7 +126,7 @@ def _evaluation(settings: EvalSettings, place: Place) -> Findings:
     if any(model.path for model in settings.models):
         yield from (
             finding
-            for finding in _served("recipes/serve/local.yaml", place, "serve")
+            for finding in _served(serve, place, "serve")
             if finding.about != "model"  # the models to serve are those of the evaluation
         )
     for each in settings.sets:

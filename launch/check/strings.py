@@ -96,11 +96,10 @@ def render_by_chat_template(stack: str, model: str, talks: Sequence[Turns]) -> l
 
 
 def conversations(rows: Iterable[Row]) -> Iterable[Turns]:
-    """Rows of the kit's own forms as chat messages: sharegpt, alpaca, or GRPO (with its gold as the answer)."""
+    """Rows of the kit's own forms as chat messages: sharegpt, alpaca, or GRPO (with an answer of dots)."""
     for row in rows:
         if isinstance(row.get("prompt"), list):
-            answer = f"<think>...</think><answer>{row.get('solution', '')}</answer>"
-            yield [*row["prompt"], Message(role="assistant", content=answer)]
+            yield [*row["prompt"], Message(role="assistant", content="<think>...</think><answer>...</answer>")]
         else:
             form = "sharegpt" if "conversations" in row else "alpaca"
             yield TrainingSet("", Path(), {"formatting": form}).talk(row)

@@ -106,7 +106,7 @@ def trackers(stack: str, asked: Mapping[str, Any]) -> Findings:
                 "report_to: wandb without a login would stop and ask; set WANDB_API_KEY, or WANDB_MODE=offline, or "
                 "another report_to",
             )
-        if not has_package(stack, _TRACKERS[each]):
+        elif not has_package(stack, _TRACKERS[each]):
             yield lacking(
                 "tracking",
                 f"report_to: {each} needs the package {_TRACKERS[each]} in the stack {stack}; install it, or set none",

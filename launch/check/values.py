@@ -113,7 +113,9 @@ def _of_wrong_kind(key: str, value: Any, takes: Mapping[str, Any] | None) -> str
     kind = "null" if value is None else type(value).__name__
     if kind == "bool" and "bool" not in kinds and "str" in kinds:
         return f'{key} is {str(value).lower()}, which YAML makes of an unquoted yes or no; quote it: {key}: "no"'
-    fits = kind in kinds or (kind == "int" and "float" in kinds) or (kind == "list" and "str" in kinds)
+    fits = kind in kinds or (kind == "int" and "float" in kinds)
+    # Names in a text with commas are taken for a list, and one name for a list of one; numbers are not.
+    fits = fits or ({kind, *kinds} >= {"list", "str"} and not _is_number(str(value)))
     if kind == "null" and not fits:
         return f"{key} has no value; give {words}, or leave the key out"
     if not fits:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from launch.check import inside
@@ -54,27 +53,30 @@ def deepspeed(config: Mapping[str, Any], asked: Mapping[str, Any], stack: str) -
         yield holds("deepspeed", f"ZeRO stage {zero.get('stage', 0)}")
 
 
-def accelerate(
-    config: Mapping[str, Any], file: Path, ranks: int, asked: Mapping[str, Any], machine: Machine
-) -> Findings:
-    """Mistakes of an accelerate configuration, for a launch of `ranks` processes on this machine."""
+def accelerate(config: Mapping[str, Any], ranks: int, asked: Mapping[str, Any], machine: Machine) -> Findings:
+    """Mistakes of an accelerate configuration, for a launch of `ranks` processes of the recipe `asked`."""
     known = set(inside.value("rl", ask="accelerate_keys"))
+    if config.keys() <= known:
+        yield holds("accelerate", f"{config.get('distributed_type', 'no')}, {ranks} processes")
     for key in config:
         if key not in known:
-            yield mistake("accelerate", f"{file}: unknown key {key!r}{did_you_mean(key, known)}")
+            yield mistake("accelerate", f"accelerate: unknown key {key!r}{did_you_mean(key, known)}")
     machines = int(config.get("num_machines", 1))
-    if config.get("use_cpu") and str(config.get("mixed_precision", "no")) != "no":
-        yield mistake("accelerate", f'{file}: mixed_precision {config["mixed_precision"]} with use_cpu; write "no"')
-    if not config.get("use_cpu") and not asked.get("use_cpu") and not machine.cards:
+    on_cpu = bool(config.get("use_cpu"))
+    if on_cpu and str(config.get("mixed_precision", "no")) != "no":
+        yield mistake(
+            "accelerate", f'accelerate: mixed_precision is {config["mixed_precision"]} with use_cpu; write "no"'
+        )
+    if not on_cpu and not asked.get("use_cpu") and not machine.cards:
         yield lacking(
             "accelerate",
-            f"{file} is for GPUs, and there is none here; take --accelerate recipes/accelerate/cpu_zero3.yaml",
+            "accelerate: this configuration is for GPUs, and there is none here; take recipes/accelerate/cpu_zero3.yaml",
         )
-    if machine.cards and not config.get("use_cpu") and ranks > machine.cards * machines:
-        yield lacking("accelerate", f"{ranks} processes on {machine.words}: one process needs one GPU; set --processes")
+    if machine.cards and not on_cpu and ranks > machine.cards * machines:
+        yield machine.short_of("accelerate", f"{ranks} processes on {machine.words}: each needs a GPU; set --processes")
     if machines > 1 and not config.get("main_process_ip"):
         yield lacking(
-            "accelerate", f"{file}: num_machines is {machines}; give main_process_ip, the first machine's address"
+            "accelerate", f"num_machines is {machines}; give main_process_ip, the address of the first machine"
         )
     if port := config.get("main_process_port"):
         yield from port_to_take("127.0.0.1", int(port), "main_process_port")

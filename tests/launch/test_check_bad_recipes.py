@@ -1,0 +1,452 @@
+"""Recipes with one mistake each: `finr1 check` names it in a sentence, and no command starts an engine on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_runs import GRPO, SFT, furnish, register, rewrite, rows_of, write
+
+from distill.dataset_info import entry
+from launch import cli, engine
+from launch.check import place
+
+pytestmark = pytest.mark.engine  # the engines are asked about keys, templates and memory, in their own stacks
+
+Home = Path
+Change = Callable[[Home], None]
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One mistake: keys changed in the good recipe, what is done to the home folder, and what the sentence says."""
+
+    name: str
+    says: tuple[str, ...]
+    keys: dict[str, Any] = field(default_factory=dict)
+    change: Change = lambda home: None
+    without: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    cards: float = 0.0
+    """GiB of the machine's one card, 0 for a machine without any."""
+
+
+def broken_line(part: str) -> Change:
+    def change(home: Home) -> None:
+        file = home / "datasets" / "small" / part / "train.jsonl"
+        write(file, file.read_text(encoding="utf-8") + '{"half": \n')
+
+    return change
+
+
+def without_column(part: str, column: str) -> Change:
+    def change(home: Home) -> None:
+        rewrite(
+            home, part, [{key: value for key, value in row.items() if key != column} for row in rows_of(home, part)]
+        )
+
+    return change
+
+
+def golds_taken_away(home: Home) -> None:
+    rows = rows_of(home, "grpo")
+    for row in rows[::4]:
+        row["solution"] = " "
+    rewrite(home, "grpo", rows)
+
+
+def own_reward(body: str, arguments: str = "completions, **columns") -> Change:
+    return lambda home: write(home / "own_rewards.py", f"def reward({arguments}):\n    {body}\n")
+
+
+def pairs_without_rejected(home: Home) -> None:
+    rows = [{**row, "chosen": row["conversations"][-1]} for row in rows_of(home, "sft")]
+    rewrite(home, "sft", [{**row, "conversations": row["conversations"][:-1]} for row in rows])
+    register(home, small_sft=entry("datasets/small/sft/train.jsonl", ranking=True))
+
+
+def misspelt_tag(home: Home) -> None:
+    wrong = entry("datasets/small/sft/train.jsonl")
+    wrong["columns"]["message"] = wrong["columns"].pop("messages")
+    register(home, small_sft=wrong)
+
+
+def deepspeed_file(text: str) -> Change:
+    return lambda home: write(home / "zero.json", text)
+
+
+def accelerate_file(**keys: Any) -> Change:
+    def change(home: Home) -> None:
+        shape = yaml.safe_load((home / "recipes" / "accelerate" / "cpu_zero3.yaml").read_text(encoding="utf-8"))
+        write(home / "shape.yaml", yaml.safe_dump(shape | keys))
+
+    return change
+
+
+SFT_MISTAKES = [
+    Bad("misspelt key", ("unknown key 'cutof_len'", "did you mean 'cutoff_len'"), {"cutof_len": 512}),
+    Bad("missing key", ("key 'template' is missing",), without=("template",)),
+    Bad("unknown template", ("template", "'chatmll'", "did you mean 'chatml'"), {"template": "chatmll"}),
+    Bad("template of another model", ("template 'llama3'", "another string"), {"template": "llama3"}),
+    Bad("answers cut", ("cutoff_len", "answers would be cut"), {"cutoff_len": 48}),
+    Bad("more than the model's positions", ("cutoff_len", "positions"), {"cutoff_len": 100_000}),
+    Bad("set that is not registered", ("no set 'smal_sft'", "did you mean 'small_sft'"), {"dataset": "smal_sft"}),
+    Bad(
+        "file that is gone",
+        ("small_sft", "train.jsonl", "no such file"),
+        change=lambda home: (home / "datasets/small/sft/train.jsonl").unlink(),
+    ),
+    Bad("unreadable data", ("sft/train.jsonl, line 17", "not a JSON object"), change=broken_line("sft")),
+    Bad(
+        "missing column",
+        ("sft/train.jsonl, row 1", "no column 'conversations'"),
+        change=without_column("sft", "conversations"),
+    ),
+    Bad("misspelt column in the registry", ("unknown key 'columns.message'", "'messages'"), change=misspelt_tag),
+    Bad(
+        "empty answer",
+        ("row 1", "a turn of the conversation is empty"),
+        change=lambda home: rewrite(
+            home, "sft", [{"conversations": [{"from": "human", "value": "?"}, {"from": "gpt", "value": ""}]}]
+        ),
+    ),
+    Bad("empty data", ("sft/train.jsonl is empty",), change=lambda home: rewrite(home, "sft", [])),
+    Bad("pairs needed", ("stage: dpo", "ranking"), {"stage": "dpo"}),
+    Bad("pair without its half", ("no column 'rejected'",), {"stage": "dpo"}, change=pairs_without_rejected),
+    Bad("unknown stage", ("stage: 'sftt'", "did you mean 'sft'"), {"stage": "sftt"}),
+    Bad("nothing to do", ("do_train",), {"do_train": False}),
+    Bad("no epochs", ("num_train_epochs is 0",), {"num_train_epochs": 0}),
+    Bad("quoted number", ("learning_rate is '1e-5'", "take away the quotes"), {"learning_rate": "1e-5"}),
+    Bad("learning rate of another unit", ("learning_rate is 5", "at most 0.01"), {"learning_rate": 5}),
+    Bad("no batch", ("per_device_train_batch_size is 0",), {"per_device_train_batch_size": 0}),
+    Bad("unquoted no", ("save_strategy is false", "quote it"), {"save_strategy": False}),
+    Bad("no data to evaluate on", ("eval_strategy is steps", "val_size"), {"eval_strategy": "steps", "eval_steps": 5}),
+    Bad("bf16 without a GPU", ("bf16 needs a GPU",), {"bf16": True}),
+    Bad("flash attention without a GPU", ("flash_attn: fa2", "sdpa"), {"flash_attn": "fa2"}),
+    Bad(
+        "quantised weights trained whole",
+        ("quantization_bit", "finetuning_type is full"),
+        {"quantization_bit": 4},
+        cards=80,
+    ),
+    Bad("W&B without a login", ("report_to: wandb", "WANDB_API_KEY"), {"report_to": "wandb"}),
+    Bad("unknown tracker", ("report_to: 'tensorbord'", "did you mean 'tensorboard'"), {"report_to": "tensorbord"}),
+    Bad(
+        "deepspeed file that is not there",
+        ("deepspeed", "zero3.jsn", "zero3.json"),
+        {"deepspeed": "recipes/deepspeed/zero3.jsn"},
+    ),
+    Bad(
+        "deepspeed file that is broken",
+        ("deepspeed", "zero.json is not JSON"),
+        {"deepspeed": "zero.json"},
+        deepspeed_file("{"),
+    ),
+    Bad(
+        "misspelt key of ZeRO",
+        ("zero_optimization.overlap_com", "did you mean 'overlap_comm'"),
+        {"deepspeed": "zero.json"},
+        deepspeed_file(json.dumps({"zero_optimization": {"stage": 3, "overlap_com": True}})),
+    ),
+    Bad(
+        "two batch sizes",
+        ("per_device_train_batch_size is 4", "train_micro_batch_size_per_gpu", "is 2"),
+        {"deepspeed": "zero.json"},
+        deepspeed_file(json.dumps({"train_micro_batch_size_per_gpu": 2, "zero_optimization": {"stage": 2}})),
+    ),
+    Bad("too small a card", ("a card has 1", "0.13B parameters"), cards=1),
+    Bad(
+        "folder of somebody's files",
+        ("output_dir", "no run's"),
+        change=lambda home: write(home / "runs" / "sft" / "thesis.txt", "mine"),
+    ),
+    Bad("model in the way", ("output_dir", "model_name_or_path reads"), {"output_dir": "model"}),
+    Bad(
+        "half a model",
+        ("is no model folder", "config.json"),
+        change=lambda home: (home / "model" / "config.json").unlink(),
+    ),
+    Bad("stranger's code", ("trust_remote_code",), {"trust_remote_code": True}),
+]
+
+GRPO_MISTAKES = [
+    Bad("misspelt key", ("unknown key 'num_generation'", "did you mean 'num_generations'"), {"num_generation": 4}),
+    Bad("missing key", ("key 'model_name_or_path' is missing",), without=("model_name_or_path",)),
+    Bad(
+        "old and new name",
+        ("'torch_dtype' is the old name of 'dtype'",),
+        {"torch_dtype": "float32", "dtype": "float32"},
+    ),
+    Bad("indivisible batch", ("not a whole number", "num_generations"), {"num_generations": 3}),
+    Bad("group of one", ("num_generations is 1",), {"num_generations": 1}),
+    Bad(
+        "indivisible prompts",
+        ("do not divide over 2 ranks",),
+        {"prompts_per_step": 1, "num_generations": 3},
+        options=("--processes", "2"),
+    ),
+    Bad("more prompts a step than there are", ("16 prompts", "a step takes 32"), {"per_device_train_batch_size": 64}),
+    Bad("no data named", ("dataset_name",), without=("dataset_name",)),
+    Bad("folder that is not there", ("datasets/smal/grpo", "no such file"), {"dataset_name": "datasets/smal/grpo"}),
+    Bad("unreadable data", ("grpo/train.jsonl, line 17", "not a JSON object"), change=broken_line("grpo")),
+    Bad("missing prompts", ("row 1", "no column 'prompt'"), change=without_column("grpo", "prompt")),
+    Bad(
+        "column that a reward needs",
+        ("reward_plugins.rewards.finance_accuracy needs the column 'solution'",),
+        change=without_column("grpo", "solution"),
+    ),
+    Bad(
+        "golds that nothing satisfies",
+        ("4 of 16 golds can be satisfied by no answer", "solution"),
+        change=golds_taken_away,
+    ),
+    Bad(
+        "constant reward",
+        ("own_rewards.reward gives 1", "constant"),
+        {"reward_funcs": ["own_rewards.reward"], "reward_weights": [1.0]},
+        own_reward("return [1.0] * len(completions)"),
+    ),
+    Bad(
+        "reward that fails",
+        ("own_rewards.reward fails", "KeyError"),
+        {"reward_funcs": ["own_rewards.reward"], "reward_weights": [1.0]},
+        own_reward("return [columns['level'][0] for _ in completions]"),
+    ),
+    Bad(
+        "reward with one value too few",
+        ("own_rewards.reward", "values for"),
+        {"reward_funcs": ["own_rewards.reward"], "reward_weights": [1.0]},
+        own_reward("return [0.0]"),
+    ),
+    Bad(
+        "column that one's own reward needs",
+        ("own_rewards.reward needs the column 'level'",),
+        {"reward_funcs": ["own_rewards.reward"], "reward_weights": [1.0]},
+        own_reward("return level", "completions, level, **columns"),
+    ),
+    Bad(
+        "reward that is not there",
+        ("'reward_plugins.rewards.finance_acuracy' cannot be imported",),
+        {"reward_funcs": ["reward_plugins.rewards.finance_acuracy"], "reward_weights": [1.0]},
+    ),
+    Bad("weights for other rewards", ("reward_weights has 1", "2 reward_funcs"), {"reward_weights": [1.0]}),
+    Bad("reward that runs code", ("'code'", "sandbox"), {"reward_funcs": ["code"], "reward_weights": [1.0]}),
+    Bad("no rewards", ("reward_funcs",), {"reward_funcs": []}),
+    Bad("prompts that are left out", ("max_prompt_length", "left out"), {"max_prompt_length": 8}),
+    Bad("always the same completion", ("temperature is 0",), {"temperature": 0}),
+    Bad("nothing to train", ("max_steps is 0",), {"max_steps": 0}),
+    Bad("vLLM without a GPU", ("use_vllm needs a GPU",), {"use_vllm": True}),
+    Bad("bf16 on a CPU", ("bf16 and use_cpu",), {"bf16": True}),
+    Bad("no split to evaluate on", ("eval_strategy is steps", "'test'"), {"eval_strategy": "steps", "eval_steps": 1}),
+    Bad("quantised without an adapter", ("load_in_4bit", "use_peft"), {"load_in_4bit": True}, cards=80),
+    Bad(
+        "misspelt key of accelerate",
+        ("unknown key 'mixed_precison'", "did you mean 'mixed_precision'"),
+        change=accelerate_file(mixed_precison="no"),
+        options=("--accelerate", "shape.yaml"),
+    ),
+    Bad(
+        "too small a card",
+        ("a card has 1", "vLLM"),
+        {"use_cpu": False, "use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": 0.9},
+        options=("--accelerate", "recipes/accelerate/ddp.yaml", "--processes", "1"),
+        cards=1,
+    ),
+]
+
+
+@pytest.fixture
+def run_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A furnished home; no login, no key, and the code in it can be imported."""
+    furnish(home)
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    monkeypatch.setenv("PYTHONPATH", str(home))
+    return home
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Engines that were started, of which there must be none."""
+    begun: list[str] = []
+
+    def start(words: Any, *, name: str, **_: Any) -> float:
+        begun.append(name)
+        return 0.0
+
+    monkeypatch.setattr(engine, "run", start)
+    return begun
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, card: float) -> None:
+    """Make this a machine with one card of so many GiB, or without any."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(place, "gpus", lambda: [("a card", card, 9.0)] if card else [])
+    monkeypatch.setattr(place, "has_gpu", lambda: bool(card))
+
+
+def finr1(*words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The command in this process: (exit code, what it said to standard error as one line)."""
+    monkeypatch.setattr(sys, "argv", ["finr1", *words])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return int(end.value.code or 0), capsys.readouterr().err
+
+
+def recipe_of(good: dict[str, Any], bad: Bad, home: Path) -> str:
+    whole = {key: value for key, value in {**good, **bad.keys}.items() if key not in bad.without}
+    write(home / "bad.yaml", json.dumps(whole, ensure_ascii=False))  # JSON is YAML, and quotes what is a text
+    return "bad.yaml"
+
+
+CASES = [("sft", SFT, bad) for bad in SFT_MISTAKES] + [("grpo", GRPO, bad) for bad in GRPO_MISTAKES]
+
+
+@pytest.mark.parametrize(("command", "good", "bad"), CASES, ids=[f"{kind}: {bad.name}" for kind, _, bad in CASES])
+def test_a_mistake_is_named_and_reaches_no_trainer(
+    command: str,
+    good: dict[str, Any],
+    bad: Bad,
+    run_home: Path,
+    no_engine: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machine(monkeypatch, bad.cards)
+    bad.change(run_home)
+    path = recipe_of(good, bad, run_home)
+    code, said = finr1("check", path, *bad.options, monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2, said
+    named = [line for line in said.splitlines() if all(part in line for part in bad.says)]
+    assert len(named) == 1, said
+    assert said.count("\n- ") <= 2, said  # the mistake, and at most what follows from it
+    code, said = finr1(command, path, *bad.options, monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2, said
+    assert all(part in " ".join(said.split()) for part in bad.says), said
+    assert no_engine == []
+
+
+@pytest.mark.parametrize(("command", "good"), [("sft", SFT), ("grpo", GRPO)])
+def test_the_good_recipe_has_nothing_to_mend(
+    command: str,
+    good: dict[str, Any],
+    run_home: Path,
+    no_engine: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Else every test above would pass for the wrong reason."""
+    machine(monkeypatch, 0)
+    path = recipe_of(good, Bad("", ()), run_home)
+    code, said = finr1("check", path, monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 0, said
+
+
+def test_all_mistakes_are_told_at_once(
+    run_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch, 0)
+    bad = Bad("", (), {"learning_rate": 5, "cutof_len": 512, "template": "chatmll", "report_to": "wandb"})
+    code, said = finr1("check", recipe_of(SFT, bad, run_home), monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2
+    assert "4 things to mend" in said
+    for part in ("learning_rate", "cutof_len", "chatmll", "WANDB_API_KEY"):
+        assert part in said
+
+
+@contextlib.contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield int(taken.getsockname()[1])
+
+
+OTHERS = [
+    ("serve", "model: model\nport: PORT\n", ("port PORT on 127.0.0.1 is in use", "another one")),
+    ("serve open to all", "model: model\nhost: 0.0.0.0\nport: 18011\n", ("host: 0.0.0.0", "api_key_env")),
+    ("serve by vLLM", "model: model\nengine: vllm\nport: 18011\n", ("engine: vllm needs a GPU",)),
+    (
+        "merge",
+        "model_name_or_path: model\nadapter_name_or_path: model\ntemplate: chatml\nexport_dir: out\nquantization_bit: 4\n",
+        ("quantization_bit", "quantised weights"),
+    ),
+    ("prepare", "out: q\nsources: [{name: finmath, split: train, cuont: 2, seed: 1}]\n", ("cuont", "'count'")),
+    ("distill", "questions: q.jsonl\nout: t.jsonl\nteachers: [{name: r, kind: reference}]\n", ("questions", "q.jsonl")),
+    (
+        "key",
+        "questions: recipes/serve/local.yaml\nout: t.jsonl\n"
+        "teachers: [{name: t, base_url: 'http://127.0.0.1:9/v1', model: m, api_key_env: NO_SUCH_KEY_HERE}]\n",
+        ("NO_SUCH_KEY_HERE",),
+    ),
+    (
+        "eval",
+        "out: e\nmodels: [{name: m, path: model}]\nsets: [{benchmark: finr1_finmath, path: datasets/none, subset: finmath}]\n",
+        ("datasets/none/finmath.jsonl", "no such file"),
+    ),
+    ("pipeline", "out: p\nstages: [{stage: trian, recipe: {}}]\n", ("no stage is called 'trian'",)),
+    (
+        "pipeline's stage",
+        "out: p\nstages: [{stage: sft, recipe: recipes/sft/none.yaml}]\n",
+        ("stage 1, sft", "none.yaml"),
+    ),
+    ("key twice", "template: chatml\ntemplate: qwen\n", ("key 'template' stands twice (line 2)",)),
+    ("no YAML", "template: [\n", ("is not YAML",)),
+    ("no recipe", "colour: red\n", ("none of the keys by which a recipe is told",)),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), [case[1:] for case in OTHERS], ids=[case[0] for case in OTHERS])
+def test_a_mistake_in_another_recipe_is_named(
+    text: str,
+    says: tuple[str, ...],
+    run_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machine(monkeypatch, 0)
+    with taken_port() as port:
+        write(run_home / "bad.yaml", text.replace("PORT", str(port)))
+        code, said = finr1("check", "bad.yaml", monkeypatch=monkeypatch, capsys=capsys)
+        assert code == 2, said
+        assert [line for line in said.splitlines() if all(p.replace("PORT", str(port)) in line for p in says)], said
+
+
+def test_a_port_that_is_taken_keeps_a_launch_from_starting(
+    run_home: Path, no_engine: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch, 0)
+    path = recipe_of(GRPO, Bad("", ()), run_home)
+    with taken_port() as port:
+        accelerate_file(main_process_port=port)(run_home)
+        for command in ("check", "grpo"):
+            code, said = finr1(command, path, "--accelerate", "shape.yaml", monkeypatch=monkeypatch, capsys=capsys)
+            assert code == 2
+            assert f"main_process_port: port {port} on 127.0.0.1 is in use" in said
+    assert no_engine == []
+
+
+def test_another_machine_is_checked_for_by_its_cards(
+    run_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What this machine lacks is told and does not count; what the named one lacks does."""
+    machine(monkeypatch, 0)
+    path = recipe_of(SFT, Bad("", (), {"bf16": True}), run_home)
+    assert finr1("check", path, monkeypatch=monkeypatch, capsys=capsys)[0] == 2
+    assert finr1("check", path, "--gpu", "80", monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    code, said = finr1("check", path, "--gpu", "1", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2
+    assert "a card has 1" in said
+    code, said = finr1("check", path, "--gpu", "big", monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2
+    assert "--gpu takes" in said
