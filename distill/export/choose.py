@@ -25,6 +25,9 @@ from reward_plugins.errors import Refused
 # Questions whose rows are measured in one go: enough for all cores, and a few megabytes of text.
 _BATCH = 256
 
+# Right for no question: where the rule cannot even call this wrong, it could reward nothing but the gold's own words.
+_NONSENSE = "blorp 17 quux"
+
 
 class Pair(NamedTuple):
     """A kept and a wrong trace of one question."""
@@ -178,7 +181,7 @@ class Choice:
     def _unfit_for_rl(self, question_ids: Sequence[str]) -> list[str]:
         """Why each question cannot be rewarded; "" if it can."""
         questions = [self._pool.question(each) for each in question_ids]
-        unfit = [_no_ground_for_a_reward(question) for question in questions]
+        unfit = [_no_ground_for_a_reward(question, self._settings.rl_judged) for question in questions]
         if self.tokens and self._settings.prompt_cutoff:
             talks = [Talk(messages(question, self.system)) for question in questions]
             for at, long in enumerate(self.tokens.longer(talks, self._settings.prompt_cutoff)):
@@ -186,11 +189,18 @@ class Choice:
         return unfit
 
 
-def _no_ground_for_a_reward(question: Question) -> str:
+def _no_ground_for_a_reward(question: Question, judged: bool) -> str:
     if question.meta.get("doubt"):
         return "its source's golds disagree"
-    gold = verify(f"<answer>{question.gold}</answer>", question.gold, question.question, check_meta(question))
-    return "" if gold.correct else "the check does not accept the gold itself"
+    if _verified(question.gold, question) != "correct":
+        return "the check does not accept the gold itself"
+    if not judged and _verified(_NONSENSE, question) == "undecided":
+        return "only a judge can compare with the gold"
+    return ""
+
+
+def _verified(answer: str, question: Question) -> str:
+    return verify(f"<answer>{answer}</answer>", question.gold, question.question, check_meta(question)).status
 
 
 def _batches(question_ids: Sequence[str]) -> Iterator[Sequence[str]]:

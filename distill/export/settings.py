@@ -19,7 +19,8 @@ class Settings(StageSettings):
     SFT: kept traces, at most `max_per_question` of each question (teachers named in `prefer` first, in that order),
     and of at most `sft_limit` questions, drawn by a hash of `seed` and the id. GRPO: the questions of `rl` ("all",
     "unkept" = those that gave no SFT row, "kept" = those that gave one, "none") whose gold the check itself accepts, at
-    most `rl_limit` of them, drawn likewise. DPO: of each question at most `dpo_per_question` pairs of a kept trace and
+    most `rl_limit` of them, drawn likewise; `rl_judged` takes in golds that only a judge can compare an answer with, for
+    GRPO with a judge among the rewards. DPO: of each question at most `dpo_per_question` pairs of a kept trace and
     a wrong one, of at most `dpo_limit` questions. Rows longer than `cutoff_len` tokens of `tokenizer` (SFT, DPO) and
     prompts longer than `prompt_cutoff` (GRPO) are left out and counted, never cut.
 
@@ -40,6 +41,7 @@ class Settings(StageSettings):
     prefer: list[str] = Field(default_factory=list)
     sft_limit: int | None = Field(default=None, ge=1)
     rl: Literal["all", "unkept", "kept", "none"] = "all"
+    rl_judged: bool = False
     rl_limit: int | None = Field(default=None, ge=1)
     dpo_per_question: int = Field(default=0, ge=0)
     dpo_limit: int | None = Field(default=None, ge=1)

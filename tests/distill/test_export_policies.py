@@ -240,6 +240,18 @@ def test_settings_that_mean_nothing_are_refused_when_read(key: str, value: objec
         export.Settings.model_validate({"set": "s", "questions": "q", "traces": "t", "verdicts": "v", key: value})
 
 
+def test_a_gold_that_only_a_judge_can_compare_needs_a_judge(chain: Chain) -> None:
+    questions = list(read_questions(chain.questions))
+    text = {"gold": "因为利率上升，债券价格下跌", "answer_type": "text", "meta": {"solution": "x"}}
+    write_records(chain.questions, [questions[0].model_copy(update=text), *questions[1:]])
+    chain.screen()
+    counts = export.run(chain.settings())
+    assert counts["left_out"]["grpo: only a judge can compare with the gold"] == 1
+    assert questions[0].id not in ids(chain, "grpo/train.jsonl")
+    export.run(chain.settings(rl_judged=True))
+    assert questions[0].id in ids(chain, "grpo/train.jsonl")
+
+
 def test_json_of_a_question_survives(chain: Chain) -> None:
     """What a question holds besides text (choices, numbers in meta) reaches the GRPO row as it was."""
     questions = list(read_questions(chain.questions))
