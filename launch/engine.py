@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from launch.paths import home
@@ -55,8 +55,13 @@ def started(
     log: Path,
     env: Mapping[str, str] | None = None,
     watch: bool = False,
+    inherit: Collection[str] | None = None,
+    told: bytes | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program in a process group of its own, and end the whole group when the block is left.
+
+    Of our own environment it gets the variables named in `inherit` (by default all), and `told` on its standard
+    input: what stands there is in no list of processes and in no environment, as a key should be.
 
     If this process is killed outright, the kernel ends the program with it; what its children leave behind is
     ended at the next start from the note beside the log.
@@ -70,8 +75,8 @@ def started(
         process = subprocess.Popen(
             [str(word) for word in words],
             cwd=home(),
-            env=environment(env),
-            stdin=subprocess.DEVNULL,
+            env=environment(env, inherit),
+            stdin=subprocess.DEVNULL if told is None else subprocess.PIPE,
             stdout=subprocess.PIPE if watch else out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -79,6 +84,9 @@ def started(
         )
     note.write_text(f"{process.pid} {_birth(process.pid)}\n", encoding="utf-8")
     try:
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), process.stdin:  # a program that died says why in its log
+                process.stdin.write(told or b"")
         yield process
     finally:
         _end_group(process.pid)
@@ -106,9 +114,9 @@ def last_words(log: Path, lines: int = 3) -> str:
     return " | ".join(causes[-1:] or errors[-1:] or said[-lines:])[:600]
 
 
-def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment of an engine: ours, with what speeds its start and steadies its output."""
-    env = dict(os.environ)
+def environment(extra: Mapping[str, str] | None, inherit: Collection[str] | None = None) -> dict[str, str]:
+    """The environment of an engine: ours (or the variables named), with what speeds its start and steadies its output."""
+    env = {name: value for name, value in os.environ.items() if inherit is None or name in inherit}
     # Each engine imports thousands of modules at each start: let Python keep what it compiled.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     env.pop("VIRTUAL_ENV", None)
