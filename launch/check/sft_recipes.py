@@ -125,7 +125,9 @@ def merge(asked: Mapping[str, Any], place: Place) -> Checked:
 
 def _ask_ahead(model: str | None, shape: memory.Shape, template: Any, talks: list[rows.Turns]) -> None:
     """All questions to both stacks, each in one start."""
-    engine: list[dict[str, Any]] = [{"ask": "keys"}, {"ask": "templates"}, {"ask": "deepspeed_keys"}]
+    engine: list[dict[str, Any]] = [{"ask": "keys"}, {"ask": "templates"}]
+    if shape.zero:
+        engine.append({"ask": "deepspeed_keys"})
     ahead = {"sft": engine}
     if model:
         engine.append(shape.question(model))
