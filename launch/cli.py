@@ -264,6 +264,40 @@ def serve(path: Recipe, set_: Set = None) -> None:
     raise EngineFailed(f"the server ended by itself; see {home() / settings.log}")
 
 
+@app.command()
+def chat(
+    path: Annotated[
+        str, typer.Argument(help="The recipe: a YAML file that is one chat page.")
+    ] = "recipes/chat/local.yaml",
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="URL|RECIPE|FOLDER", help="Talk to this instead of the first model (repeat)."),
+    ] = None,
+    general: Annotated[
+        list[str] | None, typer.Option("--general", metavar="URL", help="A general model beside it (repeat).")
+    ] = None,
+    set_: Set = None,
+) -> None:
+    """Open Open WebUI on the served models, with a login and offline, until Ctrl-C.
+
+    Example: finr1 chat --model runs/quickstart/grpo
+    """
+    from launch import listening
+    from launch.chat import LOG, accounts, chatting, load
+
+    settings = load(_absolute(path), set_ or [], model or [], general or [])
+    data = home() / settings.data
+    with chatting(settings) as page:
+        typer.echo(f"Open WebUI is at {page.url} (Ctrl-C stops it)")
+        if not accounts(data):
+            typer.echo("who signs up first becomes its administrator; sign-up is closed after that")
+        try:
+            listening.wait_for_end(page.pid)
+        except KeyboardInterrupt:
+            return
+    raise EngineFailed(f"the chat page ended by itself; see {data / LOG}")
+
+
 @app.command("eval")
 def evaluate(
     path: Recipe,
