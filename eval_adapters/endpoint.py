@@ -24,6 +24,10 @@ class EmptyChoices(ValueError):
     """The server answered 200 and sent no choice."""
 
 
+class EarlierTurnFailed(RuntimeError):
+    """A turn of a dialogue cannot be asked, since an earlier one has no answer."""
+
+
 class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
     """EvalScope's OpenAI client without the SDK's hidden retries, which gives up on a server that only fails.
 
@@ -100,6 +104,8 @@ def failure_cause(error: BaseException) -> str:
     match error:
         case EndpointDown():
             return "not asked"
+        case EarlierTurnFailed():
+            return "an earlier turn failed"
         case EmptyChoices():
             return "empty choices"
         case openai.APITimeoutError():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from eval_adapters import register
+from eval_adapters.catalogue import of
 from eval_adapters.settings import EvalSettings, SetSpec
 
 PATIENCE = 20
@@ -49,14 +50,19 @@ def evaluate(
     sampling = settings.generation.model_dump(exclude_none=True)
     if "stop" in sampling:
         sampling["stop_seqs"] = sampling.pop("stop")
+    name = of(test_set.benchmark).name
+    extra = test_set.model_dump(mode="json", include={"system_prompt", "few_shot", "columns"}, exclude_none=True)
     endpoint = Endpoint(model_id, api_url, api_key, settings.batch, PATIENCE + settings.batch, on_reply)
     task = TaskConfig(
         model=endpoint,
         model_id=model_name,
         eval_type="openai_api",
-        datasets=[test_set.benchmark],
-        dataset_args={test_set.benchmark: {"local_path": str(test_set.path), "subset_list": [test_set.subset]}},
+        datasets=[name],
+        dataset_args={
+            name: {"local_path": str(test_set.path), "subset_list": [test_set.subset], "extra_params": extra}
+        },
         limit=test_set.limit,
+        repeats=settings.repeats,
         generation_config={
             **sampling,
             "timeout": settings.timeout_s,

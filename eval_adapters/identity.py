@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from eval_adapters import rows
+from eval_adapters import catalogue, loading
 from eval_adapters.settings import EvalSettings, ModelSpec, SetSpec
 from reward_plugins.errors import Refused
 
-ASKING_VERSION = 1
+ASKING_VERSION = 2
 """Raise it when what is sent to a model changes for the same settings."""
 
 
@@ -32,12 +32,8 @@ def asking(settings: EvalSettings, model: dict[str, str], test_set: SetSpec) -> 
         "version": ASKING_VERSION,
         "evalscope": version("evalscope"),
         "model": model,
-        "set": {
-            "benchmark": test_set.benchmark,
-            "subset": test_set.subset,
-            "limit": test_set.limit,
-            "content": rows.content_hash(test_set.path, test_set.subset),
-        },
+        "set": loading.identity(test_set, catalogue.of(test_set.benchmark)),
+        "repeats": settings.repeats,
         "generation": settings.generation.model_dump(exclude_none=True),
         "seed": settings.seed,
     }

@@ -15,20 +15,31 @@ from pathlib import Path
 from typing import Any
 
 from eval_adapters.rows import Asked
+from eval_adapters.scoring import macro_f1
 from reward_plugins.errors import Refused
 
 RESULT = "result.json"
-STATES = ("correct", "wrong", "no_answer", "error")
+STATES = ("correct", "wrong", "no_answer", "undecided", "error")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One question and what became of it. `status` is one of `STATES`; `cause` says why there is no answer, or which
-    error; `completion` is the whole text, reasoning included; `latency_s` is in seconds."""
+    """One sample of a question and what became of it.
+
+    `index` numbers the samples of a set; `repeat` those of one question, from 0. `status`, `strict_status` and
+    `lenient_status` are each one of `STATES`, as `scoring.Outcome` has them; `cause` says why there is no answer, or
+    which error; `official` is what FinQA's own value rule says and `label` the class that was named, where the benchmark
+    counts them. `completion` is the whole text, reasoning included; `latency_s` is in seconds.
+    """
 
     index: int
+    repeat: int
     id: str
     status: str
+    strict_status: str
+    lenient_status: str
+    official: bool | None
+    label: str | None
     cause: str
     well_formed: bool
     extracted: str
@@ -40,6 +51,7 @@ class Row:
     source: str
     lang: str
     task: str
+    type: str
     kind: str
     level: str
     doc: str
@@ -56,8 +68,11 @@ class Row:
 
     @property
     def rated(self) -> bool:
-        """Whether the row is in the denominator of every rate: errors are not, being ours and not the model's."""
-        return self.status != "error"
+        """Whether the row is in the denominator of every rate.
+
+        Errors are not, being ours and not the model's; nor is what no rule can decide.
+        """
+        return self.status not in ("error", "undecided")
 
 
 def read_reviews(file: Path) -> list[Row]:
@@ -128,8 +143,13 @@ def failed_row(failure: dict[str, Any]) -> Row:
     asked = Asked.model_validate(failure["asked"])
     return Row(
         index=failure["index"],
+        repeat=failure.get("repeat", 0),
         **asked.labels,
         status="error",
+        strict_status="error",
+        lenient_status="error",
+        official=None,
+        label=None,
         cause=failure["cause"],
         question=asked.question,
         gold=asked.gold,
@@ -146,37 +166,54 @@ def failed_row(failure: dict[str, Any]) -> Row:
 
 
 _NOTED = (
-    *("id", "status", "cause", "well_formed", "source", "lang", "task", "kind", "level", "doc", "answer_type"),
+    *("id", "repeat", "status", "strict_status", "lenient_status", "official", "label", "cause", "well_formed"),
+    *("source", "lang", "task", "type", "kind", "level", "doc", "answer_type"),
     *("finish_reason", "prompt_tokens", "completion_tokens", "latency_s"),
 )
 """The keys of a review's score metadata that are columns of `Row`."""
 
 
 def count(rows: Iterable[Row]) -> dict[str, Any]:
-    """The rows by state, and the causes of no answer and of errors: `requested` is the sum of the four states."""
+    """The rows by state, and the causes of no answer and of errors: `requested` is the sum of the five states.
+
+    `official_correct` and `macro_f1` are None where the benchmark does not count them.
+    """
     rows = list(rows)
     states = Counter(row.status for row in rows)
+    rated = [row for row in rows if row.rated]
+    official = [row.official for row in rated if row.official is not None]
+    classes = [(row.gold, row.label) for row in rated if row.label is not None]
     return {
         "requested": len(rows),
         **{state: states[state] for state in STATES},
-        "well_formed": sum(row.rated and row.well_formed for row in rows),
-        "strict_correct": sum(row.correct and row.well_formed for row in rows),
+        "well_formed": sum(row.well_formed for row in rated),
+        "strict_correct": sum(row.strict_status == "correct" for row in rated),
+        "lenient_correct": sum(row.lenient_status == "correct" for row in rated),
+        "official_correct": sum(official) if official else None,
+        "macro_f1": macro_f1(classes),
         "no_answer_by_cause": dict(Counter(row.cause for row in rows if row.status == "no_answer").most_common()),
         "error_by_cause": dict(Counter(row.cause for row in rows if row.status == "error").most_common()),
     }
 
 
 def rates(counts: dict[str, Any]) -> dict[str, float | None]:
-    """The headline rates of `count`, over correct + wrong + no answer; None where no row could be rated."""
+    """The headline rates of `count`, over correct + wrong + no answer; None where no row could be rated.
+
+    `undecided_rate` and `error_rate` are over all that was requested. `execution_accuracy` is FinQA's own value rule.
+    """
     rated = counts["correct"] + counts["wrong"] + counts["no_answer"]
 
-    def share(part: int, whole: int) -> float | None:
-        return part / whole if whole else None
+    def share(part: int | None, whole: int) -> float | None:
+        return part / whole if whole and part is not None else None
 
     return {
         "accuracy": share(counts["correct"], rated),
         "strict_accuracy": share(counts["strict_correct"], rated),
+        "lenient_accuracy": share(counts["lenient_correct"], rated),
+        "execution_accuracy": share(counts["official_correct"], rated),
+        "macro_f1": counts["macro_f1"],
         "format_rate": share(counts["well_formed"], rated),
         "no_answer_rate": share(counts["no_answer"], rated),
+        "undecided_rate": share(counts["undecided"], counts["requested"]),
         "error_rate": share(counts["error"], counts["requested"]),
     }

@@ -1,14 +1,22 @@
-"""The kit's exported test sets: a folder with one `<subset>.jsonl`, each line a question with its rendered prompt."""
+"""The questions of a test set, in any of the forms in which the kit writes them, ready to be asked.
+
+`finr1 export` writes `test/<source>.jsonl`, each line with its rendered `prompt`; `finr1 prepare` writes
+`<split>.jsonl`, questions without one, which are put with a prompt file. `own_rows.py` reads anybody's JSON Lines.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from eval_adapters.catalogue import Benchmark
 from reward_plugins.errors import Refused
+from reward_plugins.question_text import fingerprint, user_message
+from reward_plugins.rows import fields_of
 
 FAILURES = "failures.jsonl"
 """Beside the predictions: one line for each row that failed, since EvalScope itself keeps only their number."""
@@ -24,10 +32,9 @@ class Message(BaseModel):
 
 
 class Asked(BaseModel):
-    """The fields of a test question that scoring and the report need; the export stage has checked the others.
+    """The fields of a test question that scoring and the report need; the stage that wrote them has checked the others.
 
-    `meta` goes to `reward_plugins.verify(meta=...)` as it stands: the export stage puts the same mapping into it that
-    the screen and the rewards get.
+    `meta` goes to `reward_plugins.verify(meta=...)` as it stands: it is the mapping that the screen and the rewards get.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -49,6 +56,7 @@ class Asked(BaseModel):
             "source": self.source,
             "lang": self.lang,
             "task": self.task,
+            "type": str(self.meta.get("type") or ""),
             "kind": str(self.meta.get("kind") or self.task or "other"),
             "level": str(self.meta.get("level") or ""),
             "doc": str(self.meta.get("doc") or self.id),
@@ -56,10 +64,28 @@ class Asked(BaseModel):
         }
 
 
-class ExportedRow(Asked):
-    """A line of an exported test set. `prompt` is what the model is sent, message by message, nothing added."""
+class SetRow(Asked):
+    """A line of a test set. `prompt` is what the model is sent, message by message; [] where it is still to be made."""
 
-    prompt: list[Message] = Field(min_length=1)
+    split: str = ""
+    context: str = ""
+    unit: str = ""
+    choices: dict[str, str] | None = None
+    prompt: list[Message] = Field(default_factory=list)
+
+    @property
+    def user_message(self) -> str:
+        """The question as the kit puts it everywhere."""
+        return user_message(self.question, self.context, self.choices, "zh" if self.lang == "zh" else "en")
+
+    @property
+    def fingerprint(self) -> int:
+        """A key that is equal for questions a reader would call the same."""
+        return fingerprint(self.question, self.context, self.choices)
+
+
+Reader = Callable[[bytes, int], SetRow]
+"""A line and its number as a row; raises pydantic's `ValidationError` or `Refused` for a line that is none."""
 
 
 def subset_file(path: Path, subset: str) -> Path:
@@ -79,41 +105,111 @@ def subset_file(path: Path, subset: str) -> Path:
     return file
 
 
-def read_rows(path: Path, subset: str) -> list[ExportedRow]:
-    """All rows of a subset, in file order.
+def read_rows(
+    path: Path, subset: str, benchmark: Benchmark | None = None, system_prompt: str = "", read: Reader | None = None
+) -> list[SetRow]:
+    """The rows of a subset that a benchmark asks, in file order, each with its prompt.
+
+    `system_prompt` is the text put before questions that have no prompt of their own.
 
     Raises:
         Refused: a line is no test row (named by its number), two rows share an id, a prompt does not end with a user
-            message, or there are no rows.
+            message, questions and prompt file do not go together, or there are no rows.
     """
     file = subset_file(path, subset)
-    rows: list[ExportedRow] = []
+    rows: list[SetRow] = []
     seen: dict[str, int] = {}
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = ExportedRow.model_validate_json(line)
-            except ValidationError as error:
-                raise Refused(f"{file}, line {number}: {_plain(error)}; export the test set again") from None
-            if row.id in seen:
-                raise Refused(
-                    f"{file}, lines {seen[row.id]} and {number}: both have the id {row.id!r}; export it again"
-                )
-            if row.prompt[-1].role != "user":
-                raise Refused(f"{file}, line {number}: the prompt does not end with a user message; export it again")
-            seen[row.id] = number
-            rows.append(row)
+    passed_over: set[str] = set()
+    for number, row in read_lines(file, read or _kit_row):
+        if row.id in seen:
+            raise Refused(f"{file}, lines {seen[row.id]} and {number}: both have the id {row.id!r}; export it again")
+        if row.prompt and row.prompt[-1].role != "user":
+            raise Refused(f"{file}, line {number}: the prompt does not end with a user message; export it again")
+        seen[row.id] = number
+        if benchmark and not _wanted(row, benchmark):
+            passed_over.add(f"{row.source}/{row.task}" if row.source in benchmark.sources else row.source)
+            continue
+        rows.append(row)
+    if not rows and benchmark and passed_over:
+        wanted = ", ".join(benchmark.tasks or benchmark.sources)
+        raise Refused(f"{file} has no row of {wanted}, which {benchmark.name} asks; it has {', '.join(passed_over)}")
     if not rows:
         raise Refused(f"{file} is empty; export the test set again")
-    return rows
+    return _with_prompts(rows, system_prompt, file)
+
+
+def read_lines(file: Path, read: Reader) -> Iterator[tuple[int, SetRow]]:
+    """Yield (number from 1, row) for each line that is not blank; `Refused` names the first bad line."""
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.isspace():
+                continue
+            try:
+                yield number, read(line, number)
+            except ValidationError as error:
+                raise Refused(f"{file}, line {number}: {_plain(error)}; export the test set again") from None
+            except Refused as error:
+                raise Refused(f"{file}, line {number}: {error}") from None
+
+
+def read_prompt(path: Path | None) -> str:
+    """The text of a prompt file without the white space around it, "" for None; `Refused` where there is none."""
+    if path is None:
+        return ""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise Refused(f"{path}: no prompt can be read there; the kit's own are in recipes/prompts/") from None
+    if not text:
+        raise Refused(f"{path}: the prompt file is empty")
+    return text
 
 
 def content_hash(path: Path, subset: str) -> str:
     """`sha256:...` of a subset's bytes: the data's identity, wherever the file lies."""
-    with subset_file(path, subset).open("rb") as content:
+    return file_hash(subset_file(path, subset))
+
+
+def file_hash(file: Path) -> str:
+    """`sha256:...` of a file's bytes."""
+    with file.open("rb") as content:
         return f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
+
+
+def checked(row: SetRow) -> SetRow:
+    """The row with all in `meta` that the check is told, and nothing of the worked solution."""
+    meta = fields_of(row.model_dump(include={"id", "gold", "question", "meta", "choices", "unit", "answer_type"}))[3]
+    meta.pop("solution", None)
+    return row.model_copy(update={"meta": meta})
+
+
+def _kit_row(line: bytes, _: int) -> SetRow:
+    return SetRow.model_validate_json(line)
+
+
+def _wanted(row: SetRow, benchmark: Benchmark) -> bool:
+    here = not benchmark.sources or row.source in benchmark.sources
+    return here and (not benchmark.tasks or row.task in benchmark.tasks)
+
+
+def _with_prompts(rows: list[SetRow], system_prompt: str, file: Path) -> list[SetRow]:
+    bare = sum(not row.prompt for row in rows)
+    if bare not in (0, len(rows)):
+        raise Refused(f"{file}: {bare} of {len(rows)} rows have no prompt; export the test set again")
+    if not bare and system_prompt:
+        raise Refused(f"{file}: its rows have their prompts already, made by the export; leave system_prompt out")
+    if bare and not system_prompt:
+        raise Refused(
+            f"{file}: its rows are questions without a prompt; name a prompt file, "
+            "such as system_prompt: recipes/prompts/think_answer.txt"
+        )
+    system = Message(role="system", content=system_prompt)
+    return [
+        checked(row)
+        if row.prompt
+        else checked(row).model_copy(update={"prompt": [system, Message(role="user", content=row.user_message)]})
+        for row in rows
+    ]
 
 
 def _plain(error: ValidationError) -> str:

@@ -24,11 +24,12 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from eval_adapters import identity, reviews
+from eval_adapters import catalogue, identity, loading, reviews
 from eval_adapters.reviews import RESULT, sha256
-from eval_adapters.rows import FAILURES, Asked, ExportedRow, read_rows
+from eval_adapters.rows import FAILURES, Asked, SetRow
 from eval_adapters.settings import EvalSettings, ModelSpec, SetSpec
 from reward_plugins.errors import Refused
+from reward_plugins.golds import refusal
 
 _IDENTITY = "identity.json"
 _RESCORING = "being scored again"
@@ -59,7 +60,7 @@ class _Run:
         return self._engine_file("predictions")
 
     def _engine_file(self, kind: str) -> Path:
-        name = f"{self.test_set.benchmark}_{self.test_set.subset}.jsonl"
+        name = f"{catalogue.of(self.test_set.benchmark).name}_{self.test_set.subset}.jsonl"
         return self.work_dir / kind / self.model.name / name
 
     def state(self) -> State:
@@ -125,7 +126,7 @@ def _evaluate(settings: EvalSettings, run: _Run, api_url: str, model_id: str, st
         if state == "ask":
             raise Refused(f"{model.name}: not served, so {test_set.label} cannot be asked; give its api_url")
         api_url = "http://127.0.0.1:9"  # nothing is asked when stored answers are scored again
-    asked = read_rows(test_set.path, test_set.subset)[: test_set.limit]
+    asked = loading.load(test_set, catalogue.of(test_set.benchmark))[: test_set.limit]
     started, clock = datetime.now(UTC), time.monotonic()
     run.work_dir.mkdir(parents=True, exist_ok=True)
     for file in (run.predictions_file, run.reviews_file):
@@ -137,7 +138,7 @@ def _evaluate(settings: EvalSettings, run: _Run, api_url: str, model_id: str, st
     note = {"fingerprint": run.fingerprint, "asking": run.asking}
     _write(run.work_dir / _IDENTITY, {**note, "scoring_sha256": _RESCORING if review_again else scoring})
     known = len({prediction["index"] for prediction in reviews.json_lines(run.predictions_file)})
-    with _progress(f"{model.name} on {test_set.label}", len(asked), known) as advance:
+    with _progress(f"{model.name} on {test_set.label}", len(asked) * settings.repeats, known) as advance:
         engine.evaluate(
             settings,
             test_set,
@@ -152,20 +153,20 @@ def _evaluate(settings: EvalSettings, run: _Run, api_url: str, model_id: str, st
     _write(run.work_dir / _IDENTITY, {**note, "scoring_sha256": scoring})
     result = _result(settings, run, asked, scoring, started, time.monotonic() - clock)
     _write(run.folder / RESULT, result)
-    if result["counts"]["error"] == len(asked):
+    if result["counts"]["error"] == result["counts"]["requested"]:
         causes = ", ".join(result["counts"]["error_by_cause"])
         raise Refused(
-            f"{model.name} on {test_set.label}: none of {len(asked)} requests was answered ({causes}); "
+            f"{model.name} on {test_set.label}: none of {result['counts']['requested']} requests was answered ({causes}); "
             "see that the server runs and knows the model, then run the same command again"
         )
     return result
 
 
 def _result(
-    settings: EvalSettings, run: _Run, asked: list[ExportedRow], scoring: str, started: datetime, seconds: float
+    settings: EvalSettings, run: _Run, asked: list[SetRow], scoring: str, started: datetime, seconds: float
 ) -> dict[str, Any]:
     rows = reviews.read_reviews(run.reviews_file)
-    failed = _failed(run, asked, {row.index for row in rows})
+    failed = _failed(run, asked, settings.repeats, {row.index for row in rows})
     counts = reviews.count([*rows, *map(reviews.failed_row, failed)])
     return {
         "schema": 1,
@@ -177,6 +178,11 @@ def _result(
         "counts": counts,
         "rates": reviews.rates(counts),
         "failed": failed,
+        # A gold that the verifier refuses as its own answer cannot be met: no model scores there.
+        "golds_refused": [
+            {"id": row.id, "reason": reason} for row in asked if (reason := refusal(row.gold, row.question, row.meta))
+        ],
+        "repeats": settings.repeats,
         "fingerprint": run.fingerprint,
         "asking": run.asking,
         "scoring_sha256": scoring,
@@ -208,17 +214,18 @@ def _in_order(settings: EvalSettings, file: Path) -> dict[str, Any]:
     return result
 
 
-def _failed(run: _Run, asked: list[ExportedRow], reviewed: set[int]) -> list[dict[str, Any]]:
-    """The rows without a review, each with what it asked and why it failed, as far as that was noted."""
+def _failed(run: _Run, asked: list[SetRow], repeats: int, reviewed: set[int]) -> list[dict[str, Any]]:
+    """The samples without a review, each with what it asked and why it failed, as far as that was noted."""
     causes = {note["index"]: note["cause"] for note in reviews.json_lines(run.predictions_file.with_name(FAILURES))}
     answered = {prediction["index"] for prediction in reviews.json_lines(run.predictions_file)}
     return [
         {
             "index": index,
+            "repeat": index % repeats,
             "cause": "scoring failed" if index in answered else causes.get(index, "unknown"),
-            "asked": row.model_dump(include=set(Asked.model_fields)),
+            "asked": asked[index // repeats].model_dump(include=set(Asked.model_fields)),
         }
-        for index, row in enumerate(asked)
+        for index in range(len(asked) * repeats)
         if index not in reviewed
     ]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from eval_adapters.catalogue import known
+from reward_plugins.errors import Refused
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """A name that is a folder, too."""
@@ -17,11 +20,35 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class RequestForm(Settings):
+    """An endpoint that is not OpenAI's: the JSON to post, and where in the reply things stand.
+
+    In `body`, wherever a value is one of these strings, what it names is put: "$prompt" (all messages as one text),
+    "$question" (the last message), "$system", "$messages" (a list of role and content), "$model", "$max_tokens",
+    "$temperature", "$top_p", "$seed", "$stop". `answer`, `reasoning`, `finish_reason`, `prompt_tokens` and
+    `completion_tokens` are paths into the reply, such as data.choices.0.text. `cut`: the finish reasons that mean the token
+    limit. `headers` are sent as they stand; the key of `api_key_env` goes into `key_header`, behind `key_prefix`.
+    """
+
+    body: dict[str, Any]
+    answer: str = Field(min_length=1)
+    reasoning: str = ""
+    finish_reason: str = ""
+    cut: list[str] = ["length", "max_tokens"]
+    prompt_tokens: str = ""
+    completion_tokens: str = ""
+    headers: dict[str, str] = Field(default_factory=dict)
+    key_header: str = "Authorization"
+    key_prefix: str = "Bearer "
+
+
 class ModelSpec(Settings):
     """A model to evaluate: a folder that a local server will serve, or the address of a running endpoint.
 
-    `model_id` is what requests call the model (default: `name`); `api_key_env` names the environment variable that
-    holds the key, which is never written anywhere.
+    `path` may be a folder with a LoRA adapter, which is first merged into its base. `model_id` is what requests call the
+    model (default: `name`); an adapter that a server has loaded is such a model. `api_key_env` names the environment
+    variable that holds the key, which is never written anywhere. `requests`: the form of an endpoint that does not
+    speak OpenAI's protocol; `api_url` is then the whole address that is posted to.
     """
 
     name: str = Field(pattern=_NAME)
@@ -29,22 +56,48 @@ class ModelSpec(Settings):
     api_url: str | None = None
     model_id: str | None = None
     api_key_env: str | None = None
+    requests: RequestForm | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelSpec:
         if (self.path is None) == (self.api_url is None):
             raise ValueError(f"model {self.name}: give either path (a folder) or api_url (a running endpoint)")
+        if self.requests and not self.api_url:
+            raise ValueError(f"model {self.name}: requests needs the api_url that is posted to")
         return self
 
 
-class SetSpec(Settings):
-    """A test set: `path/<subset>.jsonl`, evaluated by `benchmark`, its first `limit` rows or all (None)."""
+class FewShot(Settings):
+    """Worked examples in each prompt: `count` questions of a train split's file, the same ones for the same `seed`."""
 
-    benchmark: Literal["finr1_finmath", "finr1_finqa"]
+    path: Path
+    count: int = Field(ge=1)
+    seed: int = 0
+
+
+class SetSpec(Settings):
+    """A test set: `path/<subset>.jsonl`, evaluated by `benchmark`, its first `limit` rows or all (None).
+
+    `benchmark` is one of the kit's or the dotted path of a class. `system_prompt` is a prompt file, for questions without
+    a prompt of their own. `columns` names your columns for the kit's (`finr1_jsonl` only).
+    """
+
+    benchmark: str
     path: Path
     subset: str = Field(pattern=_NAME)
     limit: int | None = Field(default=None, ge=1)
     name: str = Field(default="", pattern=r"^$|" + _NAME)
+    system_prompt: Path | None = None
+    few_shot: FewShot | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("benchmark")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return known(name)
+        except Refused as refusal:
+            raise ValueError(str(refusal)) from None
 
     @property
     def label(self) -> str:
@@ -68,8 +121,10 @@ class Generation(Settings):
 class EvalSettings(Settings):
     """An evaluation: every model on every set, results under `out/<model>/<set>/`.
 
-    `batch`: requests at once. `timeout_s`: seconds without an answer until an attempt is given up. `attempts`: in
-    all, for one row. `seed`: EvalScope's own (the sampling seed of the server is `generation.seed`).
+    `batch`: requests at once. `timeout_s`: seconds in all until an attempt is given up,
+    however much of the answer has come. `attempts`: in
+    all, for one row. `repeats`: samples of each row, for pass@k and majority. `seed`: EvalScope's own (the sampling seed
+    of the server is `generation.seed`; with repeats the n-th sample gets that seed and n).
     """
 
     out: Path
@@ -79,6 +134,7 @@ class EvalSettings(Settings):
     batch: int = Field(default=8, ge=1)
     timeout_s: float = Field(default=600.0, gt=0)
     attempts: int = Field(default=3, ge=1)
+    repeats: int = Field(default=1, ge=1)
     seed: int = 0
 
     @model_validator(mode="after")
@@ -87,4 +143,6 @@ class EvalSettings(Settings):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"two entries for the {what} {twice[0]}: give each a name of its own")
+        if self.repeats > 1 and self.generation.temperature == 0:
+            raise ValueError("repeats of a temperature of 0 are all the same: set generation.temperature, such as 0.6")
         return self

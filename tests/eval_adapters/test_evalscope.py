@@ -33,12 +33,13 @@ def test_each_benchmark_loads_its_rows_by_path_and_takes_the_content_for_its_rev
     tmp_path: Path, name: str
 ) -> None:
     subset = name.removeprefix("finr1_")
-    data = write_set(tmp_path / "test", rows(3), subset)
+    content = [{**each, "source": subset} for each in rows(4)]
+    data = write_set(tmp_path / "test", content[:3], subset)
     made = adapter(name, {name: {"local_path": str(data)}})
     samples = made.load_dataset()[subset]
     assert [message.text for message in samples[1].input] == ["Think, then answer.", "What is item 1?"]
     assert made.benchmark_meta.dataset_revision.startswith("sha256:")
-    write_set(data, rows(4), subset)
+    write_set(data, content, subset)
     changed = adapter(name, {name: {"local_path": str(data)}})
     assert changed.benchmark_meta.dataset_revision != made.benchmark_meta.dataset_revision
 

@@ -43,6 +43,7 @@ def test_only_errors_are_in_no_rate() -> None:
     assert score("", "stop", ROW).metrics() == {
         "accuracy": 0.0,
         "strict_accuracy": 0.0,
+        "lenient_accuracy": 0.0,
         "format_rate": 0.0,
         "no_answer_rate": 1.0,
     }
@@ -50,11 +51,12 @@ def test_only_errors_are_in_no_rate() -> None:
     assert (lenient["accuracy"], lenient["strict_accuracy"]) == (1.0, 0.0)
 
 
-def test_what_the_rule_cannot_decide_is_an_error_and_not_a_wrong_answer() -> None:
+def test_what_the_rule_cannot_decide_is_left_to_a_judge_and_in_no_rate() -> None:
     words = ROW.model_copy(update={"gold": "because rates rose", "answer_type": "text"})
     response = "<think>a</think><answer>since the rates went up</answer>"
     assert verify(response, words.gold).status == "undecided"
-    assert score(response, "stop", words).status == "error"
+    outcome = score(response, "stop", words)
+    assert (outcome.status, outcome.strict_status, outcome.metrics()) == ("undecided", "undecided", {})
 
 
 def test_the_verifier_gets_the_question_and_the_meta_as_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
