@@ -158,7 +158,7 @@ def main() -> None:
         size = (home / "traces.jsonl").stat().st_size
     chain = [took for stage, took in stages.items() if stage != "export-tokens"]
     result = {
-        "command": "python benchmarks/data.py " + " ".join(sys.argv[1:]),
+        "command": f"python benchmarks/data.py --rows {options.rows}",
         "rows": options.rows,
         "traces_mib": round(size / 2**20),
         "seconds": round(sum(took["seconds"] for took in chain), 1),
