@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import functools
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,16 +11,27 @@ from evalscope.api.messages import ContentText
 from evalscope.api.model import ModelOutput
 from evalscope.models.openai_compatible import OpenAICompatibleAPI
 
+from eval_adapters.bounded import Bounded
+from eval_adapters.gate import EndpointDown, Gate
 from eval_adapters.identity import is_loopback
 from eval_adapters.scoring import join_reasoning
 
 
-class EndpointDown(RuntimeError):
-    """The endpoint is not asked any more: it failed so often in a row, or the user stopped the run."""
-
-
 class EmptyChoices(ValueError):
     """The server answered 200 and sent no choice."""
+
+
+class HttpError(RuntimeError):
+    """An endpoint of another protocol answered with an HTTP error; the names are those that EvalScope reads."""
+
+    def __init__(self, code: int, message: str, body: Any) -> None:
+        super().__init__(f"http {code}")
+        self.status_code, self.message, self.body = code, message, body
+        self.code = body.get("code") if isinstance(body, dict) else None
+
+
+class PromptRefused(HttpError):
+    """No retry can help: the request itself is refused."""
 
 
 class EarlierTurnFailed(RuntimeError):
@@ -29,54 +39,27 @@ class EarlierTurnFailed(RuntimeError):
 
 
 class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
-    """EvalScope's OpenAI client without the SDK's hidden retries, which gives up on a server that only fails.
+    """EvalScope's OpenAI client without the SDK's hidden retries, with a bound on the whole of each attempt.
 
     EvalScope takes an instance as a task's model and writes the class's name into the cache identity; given an
     address it would write that, and a server on another port could not resume.
     """
 
-    def __init__(
-        self,
-        model_id: str,
-        api_url: str,
-        api_key: str,
-        requests_at_once: int,
-        patience: int,
-        on_reply: Callable[[], None],
-    ) -> None:
-        """`patience`: after so many failed rows in a row, none answered between, the rest is not asked."""
-        # This machine is not behind a proxy, whatever the environment says of the outside.
-        own = {"http_client": openai.DefaultHttpxClient(trust_env=False)} if _is_local(api_url) else {}
+    def __init__(self, model_id: str, api_url: str, api_key: str, gate: Gate, timeout_s: float) -> None:
         # One attempt of EvalScope would otherwise be three requests of the SDK.
-        super().__init__(model_name=model_id, base_url=api_url, api_key=api_key, max_retries=0, **own)
-        self._stopped = False
-        self._slots = threading.Semaphore(requests_at_once)
-        self._patience = patience
-        self._failed_in_a_row = 0
-        self._counting = threading.Lock()
-        self._on_reply = on_reply
+        super().__init__(model_name=model_id, base_url=api_url, api_key=api_key, max_retries=0)
+        self.client.close()
+        self._gate = gate
+        self.client: Any = _BoundedClient(self.base_url, api_key, timeout_s)
 
     def generate(self, *args: Any, **kwargs: Any) -> ModelOutput:
-        """One request with its retries; raises what the last attempt raised, or `EndpointDown`."""
-        try:
-            with self._slots:
-                if self._stopped or self._failed_in_a_row >= self._patience:
-                    raise EndpointDown
-                output = super().generate(*args, **kwargs)
-        except (openai.BadRequestError, openai.UnprocessableEntityError):
-            raise  # the server speaks of this prompt, so it is up
-        except Exception:
-            with self._counting:
-                self._failed_in_a_row += 1
-            raise
-        finally:
-            self._on_reply()
-        self._failed_in_a_row = 0
-        return output
+        """One row's request with its retries; raises what the last attempt raised, or `EndpointDown`."""
+        with self._gate.request():
+            return super().generate(*args, **kwargs)
 
-    def stop(self) -> None:
-        """Ask nothing more; requests in flight end, and their answers are kept."""
-        self._stopped = True
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
 
     def chat_choices_from_completion(self, completion: Any, tools: Any) -> Any:
         """EvalScope's reading of the choices, save two things.
@@ -95,8 +78,38 @@ class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
         return choices
 
 
-def _is_local(url: str) -> bool:
-    return is_loopback(urlsplit(url).hostname or "")
+class _BoundedClient:
+    """The part of OpenAI's synchronous client that EvalScope uses, `chat.completions.create`, with a total deadline."""
+
+    def __init__(self, base_url: str, api_key: str, timeout_s: float) -> None:
+        http = openai.DefaultAsyncHttpxClient(trust_env=behind_proxy(base_url))
+        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=http)
+        self._timeout_s = timeout_s
+        self._bounded = Bounded()
+        whole = self._client.chat.completions.create
+
+        @functools.wraps(whole)  # EvalScope reads the signature, to see which parameters go into extra_body
+        def create(**request: Any) -> Any:
+            return self._bounded.run(whole(**request), timeout_s)
+
+        self.create = create
+
+    @property
+    def chat(self) -> _BoundedClient:
+        return self
+
+    @property
+    def completions(self) -> _BoundedClient:
+        return self
+
+    def close(self) -> None:
+        self._bounded.run(self._client.close(), self._timeout_s)
+        self._bounded.close()
+
+
+def behind_proxy(url: str) -> bool:
+    """Whether the environment's proxy counts: this machine is not behind it, whatever it says of the outside."""
+    return not is_loopback(urlsplit(url).hostname or "")
 
 
 def failure_cause(error: BaseException) -> str:
@@ -108,10 +121,10 @@ def failure_cause(error: BaseException) -> str:
             return "an earlier turn failed"
         case EmptyChoices():
             return "empty choices"
-        case openai.APITimeoutError():
+        case openai.APITimeoutError() | TimeoutError():
             return "timed out"
-        case openai.APIConnectionError():
+        case openai.APIConnectionError() | ConnectionError():
             return "connection failed"
-        case openai.APIStatusError():
+        case openai.APIStatusError() | HttpError():
             return f"http {error.status_code}"
     return f"unreadable reply ({type(error).__name__})"

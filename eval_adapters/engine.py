@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eval_adapters import register
 from eval_adapters.catalogue import of
-from eval_adapters.settings import EvalSettings, SetSpec
+from eval_adapters.settings import EvalSettings, RequestForm, SetSpec
 
 PATIENCE = 20
 """Rows that may fail one after another before the rest is left for a later run: enough for a server that restarts,
@@ -33,12 +33,14 @@ def evaluate(
     model_id: str,
     api_url: str,
     api_key: str,
+    form: RequestForm | None,
     work_dir: Path,
     review_again: bool,
     on_reply: Callable[[], None],
 ) -> None:
     """Ask and score whatever `work_dir` does not hold yet; `review_again` scores stored completions anew.
 
+    `form` is that of an endpoint that does not speak OpenAI's protocol, None for one that does.
     `on_reply` is called once for each row that was asked, from worker threads. Failed rows are no exception: EvalScope
     leaves them out of its files.
     """
@@ -46,13 +48,20 @@ def evaluate(
     from evalscope import TaskConfig, run_task
 
     from eval_adapters.endpoint import Endpoint
+    from eval_adapters.gate import Gate
+    from eval_adapters.requests_endpoint import RequestsEndpoint
 
     sampling = settings.generation.model_dump(exclude_none=True)
     if "stop" in sampling:
         sampling["stop_seqs"] = sampling.pop("stop")
     name = of(test_set.benchmark).name
     extra = test_set.model_dump(mode="json", include={"system_prompt", "few_shot", "columns"}, exclude_none=True)
-    endpoint = Endpoint(model_id, api_url, api_key, settings.batch, PATIENCE + settings.batch, on_reply)
+    gate = Gate(settings.batch, PATIENCE + settings.batch, on_reply)
+    endpoint: Endpoint | RequestsEndpoint
+    if form is None:
+        endpoint = Endpoint(model_id, api_url, api_key, gate, settings.timeout_s)
+    else:
+        endpoint = RequestsEndpoint(model_id, api_url, api_key, gate, settings.timeout_s, form)
     task = TaskConfig(
         model=endpoint,
         model_id=model_name,
@@ -78,7 +87,7 @@ def evaluate(
         use_cache=str(work_dir) if (work_dir / "configs" / "task_config.yaml").is_file() else None,
         rerun_review=review_again,
     )
-    with _quiet(), _on_interrupt(endpoint.stop):
+    with contextlib.closing(endpoint), _quiet(), _on_interrupt(gate.stop):
         run_task(task)
 
 

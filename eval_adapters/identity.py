@@ -71,6 +71,8 @@ def of_model(model: ModelSpec) -> dict[str, str]:
     else:
         host = urlsplit(model.api_url or "").hostname or ""
         what = {"model_id": model.model_id or model.name, "host": "" if is_loopback(host) else host}
+        if model.requests:  # what is posted decides the answer; a header may hold a secret, and does not
+            what["requests"] = fingerprint(model.requests.model_dump(exclude={"headers", "key_header", "key_prefix"}))
     return {"name": model.name, **what}
 
 

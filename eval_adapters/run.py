@@ -146,6 +146,7 @@ def _evaluate(settings: EvalSettings, run: _Run, api_url: str, model_id: str, st
             model_id=model_id or model.model_id or model.name,
             api_url=api_url,
             api_key=_api_key(model),
+            form=model.requests,
             work_dir=run.work_dir,
             review_again=review_again,
             on_reply=advance,

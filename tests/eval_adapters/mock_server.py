@@ -12,8 +12,18 @@ from typing import Any
 
 from aiohttp import web
 
-Reply = dict[str, Any] | web.StreamResponse | float
-"""A chat completion's JSON, a whole HTTP response, or the seconds to hang."""
+
+@dataclass(frozen=True)
+class Drip:
+    """A reply that sends a byte every `every_s` seconds and never ends, or breaks off after `cut_after` bytes."""
+
+    text: str
+    every_s: float = 0.0
+    cut_after: int | None = None
+
+
+Reply = dict[str, Any] | web.StreamResponse | float | Drip
+"""A JSON reply, a whole HTTP response, the seconds to hang, or bytes that drip in."""
 
 
 def completion(text: str | None, finish: str = "stop", **message: Any) -> dict[str, Any]:
@@ -51,11 +61,25 @@ class MockServer:
         self.requests.append(body)
         self.headers.append(dict(request.headers))
         answer = self.reply(body)
+        if isinstance(answer, Drip):
+            return await self._drip(request, answer)
         if isinstance(answer, float):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.closing.wait(), answer)
             return web.json_response(completion("too late"))
         return web.json_response(answer) if isinstance(answer, dict) else answer
+
+    async def _drip(self, request: web.Request, drip: Drip) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "100000"})
+        await response.prepare(request)
+        for byte in drip.text.encode()[: drip.cut_after]:
+            if self.closing.is_set():
+                break
+            await response.write(bytes([byte]))
+            await asyncio.sleep(drip.every_s)
+        if request.transport is not None:
+            request.transport.abort()
+        return response
 
 
 @contextmanager
@@ -65,6 +89,7 @@ def serve(reply: Callable[[dict[str, Any]], Reply]) -> Iterator[MockServer]:
     loop = asyncio.new_event_loop()
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server.handle)
+    app.router.add_post("/ask", server.handle)  # a protocol of one's own
     runner = web.AppRunner(app, shutdown_timeout=0)
 
     async def start() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from mock_server import MockServer, Reply, completion, serve
+from mock_server import Drip, MockServer, Reply, completion, serve
 from small_sets import Golds, recipe, row, rows, well_formed, write_set
 
 from eval_adapters.reviews import count, json_lines, read_result
@@ -151,43 +151,49 @@ class Faults:
                 return web.Response(body=b'{"id": "c", "choi', content_type="application/json")
             case 6:
                 return web.json_response({"error": {"message": "slow down"}}, status=429)
+            case 7:  # never silent for long, never done
+                return Drip(json.dumps(completion(well_formed("52"))) * 9, every_s=0.2)
+            case 8:
+                return Drip(json.dumps(completion(well_formed("59"))), cut_after=60)
         return good
 
 
 def test_every_row_is_counted_whatever_the_server_does_and_a_later_run_asks_only_what_failed(tmp_path: Path) -> None:
-    content = rows(10)
+    content = rows(12)
     faults = Faults(content)
     with serve(faults) as server:
         settings = recipe(
             tmp_path / "out", write_set(tmp_path / "test", content), server.url, timeout_s=3.0, attempts=2
         )
         first = evaluate(settings)
-        assert states(first) == (3, 0, 0, 7)
+        assert states(first) == (3, 0, 0, 9)
         assert first["counts"]["error_by_cause"].pop("http 500") == 1
         assert not first["complete"]
         assert first["rates"]["accuracy"] == 1.0
         causes = {failure["index"]: failure["cause"] for failure in first["failed"]}
-        assert {number: causes[number] for number in (0, 2, 3, 6)} == {
+        assert {number: causes[number] for number in (0, 2, 3, 6, 7, 8)} == {
             0: "http 500",
             2: "timed out",
             3: "empty choices",
             6: "http 429",
+            7: "timed out",
+            8: "connection failed",
         }
         assert causes[4].startswith("unreadable reply") and 5 in causes
         # Two attempts where a retry can help, and none of the SDK's own on top.
         asked = [server.questions.count(each["prompt"][-1]["content"]) for each in content]
-        assert asked[:3] == [2, 1, 2] and asked[7:] == [1, 1, 1]
+        assert asked[:3] == [2, 1, 2] and asked[7:] == [2, 2, 1, 1, 1]
 
         faults.mended = True
         before = len(server.requests)
         second = evaluate(settings)
-        assert states(second) == (9, 0, 0, 1)
+        assert states(second) == (11, 0, 0, 1)
         assert second["counts"]["error_by_cause"] == {"prompt longer than the context": 1}
         assert second["complete"]
-        assert len(server.requests) - before == 6
+        assert len(server.requests) - before == 8
         third = evaluate(settings)
         assert third == second
-        assert len(server.requests) - before == 6
+        assert len(server.requests) - before == 8
     _, read = read_result(tmp_path / "out" / "m" / "finmath")
     assert (read[1].status, read[1].completion, read[1].extracted) == ("error", "", "")
 
