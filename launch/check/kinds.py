@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from distill import ask, export, overlap, prepare, screen
 from eval_adapters.settings import EvalSettings
 from launch import pipeline, recipe
-from launch.check import inside, stage_recipes, zero_config
+from launch.check import stage_recipes, zero_config
 from launch.check.checked import Checked
 from launch.check.finding import Finding, holds, lacking, mistake
 from launch.check.grpo_recipes import grpo
@@ -98,24 +98,18 @@ def look_over_pipeline(asked: dict[str, Any], overrides: list[str], name: str, p
     except Refused as refusal:
         found.append(mistake("keys", str(refusal)))
         return checked
-    _ask_ahead({stage.stage for stage in stages})
-    for number, stage in enumerate(stages, 1):
-        # What hangs on a variable without a value is not known, and its own line says so.
-        said = [each for each in _stage(stage, place) if not any(f"<{key}>" in each.said for key in variables)]
-        found += [dataclasses.replace(each, said=f"stage {number}, {stage.stage}: {each.said}") for each in said]
-        place = _after(stage, place)
+    places = [place]
+    for stage in stages:
+        places.append(_after(stage, places[-1]))
+    with ThreadPoolExecutor() as pool:  # the engines' stacks are asked at once: starting one takes seconds
+        told = list(pool.map(_stage, stages, places))
+    for number, (stage, said) in enumerate(zip(stages, told, strict=True), 1):
+        for each in said:
+            # What hangs on a variable without a value is not known, and its own line says so.
+            if not any(f"<{key}>" in each.said for key in variables):
+                found.append(dataclasses.replace(each, said=f"stage {number}, {stage.stage}: {each.said}"))
     found.append(holds("stages", f"{len(stages)} stages: {', '.join(stage.stage for stage in stages)}"))
     return checked
-
-
-def _ask_ahead(stages: set[str]) -> None:
-    """What every SFT and every GRPO recipe asks of its engine, of both engines at once."""
-    asked = {
-        "sft": [{"ask": "keys"}, {"ask": "templates"}] if "sft" in stages else [],
-        "rl": [{"ask": "keys"}, {"ask": "accelerate_keys"}] if "grpo" in stages else [],
-    }
-    with contextlib.suppress(Refused):  # each stage's own check says which stack could not be made
-        inside.ask_ahead({stack: questions for stack, questions in asked.items() if questions})
 
 
 def _stage(stage: pipeline.Stage, place: Place) -> list[Finding]:

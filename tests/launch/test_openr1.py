@@ -71,6 +71,10 @@ def test_every_key_of_a_recipe_has_one_fate_and_the_table_counts_those_that_stay
     assert "3 other keys mean today what they meant" in shown  # beta, seed and the dotted reward
 
 
+def test_a_bare_no_of_yaml_is_the_word() -> None:
+    assert translate({"save_strategy": False, "reward_funcs": [REWARD]}).trl["save_strategy"] == "no"
+
+
 def test_vllm_is_told_the_longest_sequence() -> None:
     asked = {"use_vllm": True, "max_prompt_length": 100, "max_completion_length": 30, "reward_funcs": [REWARD]}
     assert translate(asked).trl["vllm_max_model_length"] == 130
