@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from distill import ask, export, overlap, prepare, screen
 from eval_adapters.settings import EvalSettings
 from launch import pipeline, recipe
+from launch.chat import ChatSettings
 from launch.check import stage_recipes, zero_config
 from launch.check.checked import Checked
 from launch.check.finding import Finding, holds, lacking, mistake
@@ -35,6 +36,7 @@ TOLD_BY: dict[str, set[str]] = {
     "screen": {"traces"},
     "eval": {"sets"},
     "report": {"evaluations"},
+    "chat": {"suggestions", "origins", "data"},
     "serve": {"model"},
     "accelerate": {"distributed_type"},
 }
@@ -49,6 +51,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "eval": EvalSettings,
     "report": ReportSettings,
     "serve": ServeSettings,
+    "chat": ChatSettings,
 }
 """The settings of the kinds that are no engine's own."""
 

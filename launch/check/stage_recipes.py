@@ -12,6 +12,7 @@ from distill import ask, export, screen
 from distill.stage import StageSettings
 from eval_adapters.settings import EvalSettings
 from launch import recipe
+from launch.chat import ChatSettings
 from launch.check import rewards, rows, surroundings
 from launch.check.checked import Checked, model_folder
 from launch.check.finding import Findings, holds, lacking, mistake, note
@@ -48,6 +49,8 @@ def stage(kind: type[BaseModel], asked: Mapping[str, Any], place: Place, serve: 
         for path in (*settings.evaluations, *settings.runs.values()):
             if not place.path(path).exists():
                 found.append(place.missing("data", place.path(path), "evaluations, runs", "evaluate and train first"))
+    elif isinstance(settings, ChatSettings):
+        found += _chat(settings, place)
     elif isinstance(settings, ServeSettings):
         found += serving(settings, place)
     return checked
@@ -72,6 +75,21 @@ def serving(settings: ServeSettings, place: Place) -> Findings:
             f"host: {settings.host} can be reached from other machines; name a key in api_key_env, or use 127.0.0.1",
         )
     yield from surroundings.key_in_environment(settings.api_key_env, "api_key_env")
+
+
+def _chat(settings: ChatSettings, place: Place) -> Findings:
+    yield from surroundings.port_to_take(settings.host, settings.port, "port")
+    for model in settings.models:
+        yield from surroundings.key_in_environment(model.api_key_env, f"models, {model.model}, api_key_env")
+        if model.model.endswith((".yaml", ".yml")):
+            yield from _served(model.model, place, f"models, {model.model}")
+        elif not model.model.startswith(("http://", "https://")):
+            _, said = model_folder(model.model, place, "models, model")
+            yield from said
+    prompts = [("models, system_prompt", model.system_prompt) for model in settings.models]
+    for key, path in (*prompts, ("suggestions", settings.suggestions)):
+        if path and not place.path(path).is_file():
+            yield place.missing("data", place.path(path), key, "name another file")
 
 
 def made_by(kind: str, asked: Mapping[str, Any]) -> tuple[list[Path], list[str]]:
