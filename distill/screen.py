@@ -179,7 +179,7 @@ class Bench:
             docket.add(row)
         with contextlib.ExitStack() as servers:
             line = self._judge
-            if line.serve is not None and serve is not None and len(docket):
+            if line.serve is not None and serve is not None and docket.has_work():
                 base_url, model = servers.enter_context(serve(line))
                 line = line.model_copy(update={"base_url": base_url, "model": model})
             asyncio.run(self._hear(docket, line, bars))
@@ -192,7 +192,7 @@ class Bench:
         bar = bars.add_task("judge", total=len(docket), note="")
         async with contextlib.AsyncExitStack() as lines:
             endpoint = None
-            if len(docket):
+            if docket.has_work():
                 endpoint = await lines.enter_async_context(Endpoint(line, self._stop, self._book))
             asker = Asker(self._judge, self._replies, endpoint, self._stop)
             self._hearing = Hearing(

@@ -49,6 +49,10 @@ class Docket:
         if sample := self._checks.get(verdict.rule.status):
             sample.offer(verdict.trace_id, offset)
 
+    def has_work(self) -> bool:
+        """Whether the judge is asked anything: on what waits for it, or on what it is measured by."""
+        return bool(self._waiting) or bool(self.checks())
+
     def checks(self) -> list[int]:
         """The places of the verdicts to measure the judge on."""
         return [offset for sample in self._checks.values() for offset in sample.drawn()]

@@ -229,7 +229,7 @@ def _judge(told: Told) -> str:
     judge = told.earlier.get("screen", {}).get("counts", {}).get("judge")
     if not judge:
         return ""
-    if not judge["traces"]:
+    if not judge["traces"] and not judge["unreadable_replies"]["n"]:
         return "## The judge\n\nA judge was at hand; no trace had to be judged."
     agreement = judge["agreement_with_rule"]
     kappa = agreement["kappa"]

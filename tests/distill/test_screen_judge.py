@@ -371,3 +371,23 @@ def test_kill_minus_9_loses_no_verdict_and_asks_none_twice(tmp_path: Path) -> No
         ids = [entry.id for entry in entries(stage.replies_path())]
         assert len(set(ids)) == len(ids) and len(server.requests) - len(ids) <= 10 * 8
     assert whys(stage)[:6] == DECIDED
+
+
+@pytest.mark.parametrize("check_rows", [0, 6])
+def test_a_judge_is_measured_though_nothing_waits_for_it(tmp_path: Path, check_rows: int) -> None:
+    questions = [numbered_question(number) for number in range(12)]
+    write_records(tmp_path / "questions.jsonl", questions)
+    traces = [made_trace(question, "4%" if number % 2 else "5%") for number, question in enumerate(questions)]
+    journal(tmp_path / "traces.jsonl", traces)
+    with judging("answers") as server:
+        judge = {"base_url": server.url, "model": "m", "check_rows": check_rows, "repeat_rows": 0}
+        stage = screen.Settings(
+            questions=tmp_path / "questions.jsonl",
+            traces=tmp_path / "traces.jsonl",
+            out=tmp_path / "verdicts.jsonl",
+            judge=ScreenJudge.model_validate(judge),
+        )
+        measured = screen.run(stage)["judge"]
+    assert measured["traces"] == 0
+    assert measured["unreadable_replies"]["n"] == measured["replies"]["asked"] == check_rows
+    assert measured["agreement_with_rule"]["agree"]["n"] == check_rows
