@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +55,11 @@ def test_golds_score_100_less_those_that_refuse_themselves(tmp_path: Path, name:
 def test_the_previous_row_s_gold_scores_near_chance(tmp_path: Path, name: str) -> None:
     spec = prepared(name, tmp_path / "set")
     golds = [row.gold for row in load(spec, of(name))]
-    # Near chance: what two rows drawn at random have in common, with room for small sets.
-    chance = sum((n / len(golds)) ** 2 for n in Counter(golds).values())
+    same = sum(gold == golds[place - 1] for place, gold in enumerate(golds))
     result, rows = evaluated(tmp_path / "out", spec, GoldsOf(spec, shift=1))
-    correct = result["counts"]["correct"]
-    assert correct <= len(rows) * chance + 4
-    assert result["counts"]["error"] == 0
-    assert result["counts"]["undecided"] == 0 or result["counts"]["wrong"] + result["counts"]["undecided"] > 0
+    counts = result["counts"]
+    # Right where two neighbours happen to have one gold, and but for one row in twenty nowhere else.
+    assert counts["correct"] <= same + len(rows) / 20
+    assert counts["error"] == counts["no_answer"] == 0
     if of(name).classes:
         assert result["rates"]["macro_f1"] < 0.75
