@@ -38,6 +38,7 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CE
 """All that Open WebUI sees of our environment; a key that some other program needs is not among it."""
 
 _SETTINGS = {
+    "FROM_INIT_PY": "true",  # its files lie as its package has them, not as its repository does
     # What the recipe says holds after each start: a switch that somebody turned in the page is not kept.
     "ENABLE_PERSISTENT_CONFIG": "false",
     # Sign-up makes the first account, the administrator's, whatever this says; it makes no other one.
@@ -72,6 +73,7 @@ _SETTINGS = {
     "BYPASS_EMBEDDING_AND_RETRIEVAL": "true",
     "RAG_EMBEDDING_ENGINE": "openai",
     "RAG_EMBEDDING_MODEL_AUTO_UPDATE": "false",
+    "DEFAULT_INTERFACE_SETTINGS": json.dumps({"showChangelog": False, "showUpdateToast": False}),
     # Each of these would be a second request to the model for every question; a model that reasons first is slow at it.
     "ENABLE_TITLE_GENERATION": "false",
     "ENABLE_TAGS_GENERATION": "false",
@@ -195,6 +197,7 @@ def chatting(settings: ChatSettings) -> Iterator[Page]:
             "settings": {
                 **_SETTINGS,
                 "DATA_DIR": str(data),
+                "STATIC_DIR": str(data / "static"),
                 "CORS_ALLOW_ORIGIN": ";".join(origins),
                 "DEFAULT_MODELS": connections[0].ids[0],
                 "DEFAULT_PROMPT_SUGGESTIONS": json.dumps([each.model_dump() for each in suggestions]),
