@@ -1,6 +1,7 @@
-"""What the glue costs: `finr1 sft` against bare `llamafactory-cli train`, in pairs, on one recipe and one model.
+"""What the glue costs, in pairs, on one recipe and one model: `finr1 sft` against bare `llamafactory-cli train`, and
+`finr1 grpo` against a script of ten lines (`bare_grpo.py`) that calls the same trainer.
 
-python benchmarks/launch.py sft --model MODEL_FOLDER [--pairs 3] [--steps 30]
+python benchmarks/launch.py sft|grpo --model MODEL_FOLDER [--pairs 3] [--steps 30]
 
 Step time is the trainer's own `train_runtime` over its steps; start is everything else of the command's wall time. The check's
 verdicts are kept between runs, so a first, uncounted run of each form comes before the pairs.
@@ -30,16 +31,17 @@ from launch.paths import KIT, STACKS
 def main() -> None:
     """Run the pairs and print the two figures with every pair behind them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("engine", choices=["sft"])
+    parser.add_argument("engine", choices=["sft", "grpo"])
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=30)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = sft_home(Path(folder))
+        home = demo_home(Path(folder))
+        one_run = {"sft": sft, "grpo": grpo}[options.engine]
         runs: list[dict[str, Any]] = []
         for pair in range(options.pairs + 1):
-            both = {form: sft(home, form, options.model.resolve(), options.steps) for form in ("bare", "glue")}
+            both = {form: one_run(home, form, options.model.resolve(), options.steps) for form in ("bare", "glue")}
             if pair:
                 runs.append(both)
     steps = [pair["glue"]["step_s"] / pair["bare"]["step_s"] for pair in runs]
@@ -56,7 +58,7 @@ def main() -> None:
     )
 
 
-def sft_home(home: Path) -> Path:
+def demo_home(home: Path) -> Path:
     """A home folder with the demo set and its registry."""
     shutil.copytree(KIT / "datasets" / "demo", home / "datasets" / "demo")
     registry = json.loads((KIT / "dataset_info.json").read_bytes())
@@ -77,9 +79,34 @@ def sft(home: Path, form: str, model: Path, steps: int) -> dict[str, float]:
     if form == "bare":
         program = [str(STACKS / "sft" / "bin" / "llamafactory-cli"), "train"]
     env = {**os.environ, "FINR1_HOME": str(home), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return timed([*program, str(recipe)], home, out, env, steps)
+
+
+def grpo(home: Path, form: str, model: Path, steps: int) -> dict[str, float]:
+    """One run of TRL on one CPU process, in seconds: one step, and all that is no step."""
+    asked = yaml.safe_load((KIT / "recipes" / "grpo" / "smollm2_135m_anywhere.yaml").read_text(encoding="utf-8"))
+    out = home / "runs" / form
+    shutil.rmtree(out, ignore_errors=True)
+    asked |= {"model_name_or_path": str(model), "dataset_name": "datasets/demo/grpo", "output_dir": str(out)}
+    asked |= {"max_steps": steps, "per_device_train_batch_size": 4}
+    shape = str(KIT / "recipes" / "accelerate" / "cpu.yaml")
+    program = [str(KIT / ".venvs" / "kit" / "bin" / "finr1"), "grpo", "--accelerate", shape, "--processes", "1"]
+    if form == "bare":
+        del asked["reward_funcs"]  # the script names them itself
+        program = [str(STACKS / "rl" / "bin" / "accelerate"), "launch", "--config_file", shape, "--num_processes", "1"]
+        program += [str(KIT / "benchmarks" / "bare_grpo.py"), "--config"]
+    recipe = home / f"{form}.yaml"
+    recipe.write_text(yaml.safe_dump(asked), encoding="utf-8")
+    threads = str(os.cpu_count() or 1)  # as many as `finr1 grpo` gives to one process
+    env = {**os.environ, "FINR1_HOME": str(home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": threads}
+    return timed([*program, str(recipe)], home, out, env, steps)
+
+
+def timed(words: list[str], home: Path, out: Path, env: dict[str, str], steps: int) -> dict[str, float]:
+    """Run a command to its end; the trainer's own time for a step, and the rest of the wall time."""
+    env = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
     begin = time.monotonic()
-    subprocess.run([*program, str(recipe)], check=True, cwd=home, env=env, capture_output=True)
+    subprocess.run(words, check=True, cwd=home, env=env, capture_output=True)
     wall = time.monotonic() - begin
     history = json.loads((out / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     trained = next(line["train_runtime"] for line in reversed(history) if "train_runtime" in line)
