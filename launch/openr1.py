@@ -238,6 +238,8 @@ def _kept(done: Translation, key: str, value: Any) -> Fate:
     if key == "scale_rewards" and isinstance(value, bool):
         done.trl[key] = "group" if value else "none"
         return Fate(key, value, "changed", f'now a word: "{done.trl[key]}"')
+    if key.endswith("_strategy") and value is False:  # YAML reads a bare `no` so
+        done.trl[key] = "no"
     if key == "vllm_mode" and value == "server":
         return Fate(key, value, "changed", "the server is `vllm serve` now, not `trl vllm-serve`")
     return Fate(key, value, "same", "")
