@@ -42,13 +42,11 @@ def not_for_trl(asked: Translation) -> list[str]:
     missing = [key for key in ("system_prompt", "chat_template", "dataset_mixture") if asked.data.get(key)]
     if asked.data.get("dataset_prompt_column", "prompt") != "prompt":
         missing.append("dataset_prompt_column")
-    if asked.batch:
-        missing += sorted(asked.batch)
     return missing + [f"reward {name!r}" for name in asked.rewards if "." not in name and name not in DOTTED]
 
 
 def for_trl(asked: Translation) -> dict[str, Any]:
-    """The recipe in the keys of `trl grpo`; paths are absolute, since it starts from wherever it is called."""
+    """The recipe in the keys of `trl grpo`: batch sizes as solved, paths absolute (it starts from anywhere)."""
     given = dict(asked.trl)
     for key in ("model_name_or_path", "dataset_name", "output_dir"):
         local = home() / str(given.get(key) or "")
