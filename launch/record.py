@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,26 @@ from rich.console import Console
 from distill.manifest import Run, describe, is_current
 from distill.stage import StageSettings
 from launch import stacks
-from launch.paths import STACKS
+from launch.paths import KIT, STACKS
 
 _STARTED = "started.sha256"
 """Holds the hash of the settings and inputs of the run that a folder's checkpoints belong to."""
+
+_TELLING = (
+    "CUDA_",
+    "NCCL_",
+    "GLOO_",
+    "OMP_",
+    "MKL_",
+    "TORCH",
+    "PYTORCH_",
+    "DS_",
+    "ACCELERATE_",
+    "HF_",
+    "TRANSFORMERS_",
+)
+_SECRET = ("KEY", "TOKEN", "SECRET", "PASS", "ENDPOINT")
+"""The last names hosts, which may carry credentials in their address."""
 
 _WEIGHTS = ("*.safetensors", "adapter_config.json", "config.json", "tokenizer.json", "chat_template.jinja")
 
@@ -85,7 +102,15 @@ class EngineRun(StageSettings):
         """Write the manifest; the last thing that a run does."""
         outputs = [path for pattern in _WEIGHTS for path in sorted(self.out.glob(pattern))]
         run = Run(self.out.name, self, started)
-        return run.done(outputs, {}, stack_versions=self.stack_versions(), machine=machine(), **more)
+        return run.done(
+            outputs,
+            {},
+            stack_versions=self.stack_versions(),
+            machine=machine(),
+            environment=environment(os.environ),
+            kit_commit=kit_commit(),
+            **more,
+        )
 
 
 def weights(model: str) -> list[Path]:
@@ -100,6 +125,24 @@ def versions(stack: str) -> dict[str, str]:
     names = ("torch", "transformers", "llamafactory", "trl", "accelerate", "deepspeed", "peft", "vllm", "datasets")
     found = {dist.metadata["Name"].lower(): dist.version for dist in importlib.metadata.distributions(path=[str(site)])}
     return {name: found[name] for name in names if name in found}
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables that a trainer's result or speed may depend on; never one that may hold a secret."""
+    return {
+        name: value
+        for name, value in sorted(variables.items())
+        if name.startswith(_TELLING) and not any(word in name for word in _SECRET)
+    }
+
+
+def kit_commit() -> str:
+    """The commit of the kit's checkout, with "+" where files were changed since; "" where it is no checkout."""
+    try:
+        words = ["git", "-C", str(KIT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def machine() -> dict[str, Any]:

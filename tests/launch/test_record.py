@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.record import EngineRun
+from launch.record import EngineRun, environment, kit_commit
 
 
 @pytest.fixture
@@ -51,3 +51,15 @@ def test_a_run_that_starts_again_is_not_done(run: EngineRun) -> None:
     run.finish(time.time())
     run.begin()
     assert not run.is_done()
+
+
+def test_the_environment_is_kept_without_what_may_be_secret() -> None:
+    kept = environment({"NCCL_DEBUG": "INFO", "OMP_NUM_THREADS": "2", "HF_TOKEN": "x", "HF_ENDPOINT": "x", "HOME": "x"})
+    assert kept == {"NCCL_DEBUG": "INFO", "OMP_NUM_THREADS": "2"}
+
+
+def test_the_manifest_of_a_run_names_the_kit_and_the_machine(run: EngineRun) -> None:
+    run.begin()
+    written = run.finish(time.time())
+    assert written["kit_commit"] == kit_commit()
+    assert written["machine"]["cpus"] >= 1 and isinstance(written["environment"], dict)
