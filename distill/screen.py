@@ -31,6 +31,7 @@ from distill.records import Verdict, write_records
 from distill.screen_funnel import Funnel
 from distill.screen_judged import Docket, Hearing
 from distill.screen_rules import Place, Screened, malformed, screen, screen_all, screen_rows
+from distill.spread import Cores, Engine
 from distill.stage import StageSettings
 from distill.throttle import Stop
 from reward_plugins.errors import Refused
@@ -79,11 +80,12 @@ class Settings(StageSettings):
         return {**self.model_dump(mode="json", exclude={"judge", "cost_cap", "workers"}), "judge": judge}
 
 
-def run(settings: Settings, serve: Serve | None = None) -> dict[str, Any]:
+def run(settings: Settings, serve: Serve | None = None, engine: Engine | None = None) -> dict[str, Any]:
     """Judge every request's last trace; returns the funnel, and how far the judge can be trusted.
 
     A journal may hold older traces of a request (its prompt has changed since) and traces of questions that are gone:
-    they get no verdict and are counted as `superseded` and `without_question`. Raises `Refused` for bad input. Where
+    they get no verdict and are counted as `superseded` and `without_question`. The rules' part is done by `engine`,
+    by default the cores of this machine. Raises `Refused` for bad input. Where
     the judge did not say something on everything (an outage, a cap), the verdicts are written with what is missing
     marked and not kept, and then `Refused` or `CapReached` is raised: the next run asks for what is missing.
     """
@@ -98,9 +100,8 @@ def run(settings: Settings, serve: Serve | None = None) -> dict[str, Any]:
         with QuestionIndex(settings.questions, settings.skip_bad, bad) as questions:
             places, older, gone = located(settings.traces, questions, settings.skip_bad, bad)
         funnel.without_question = gone
-        by_rule = screen_all(
-            settings.traces, settings.questions, places, len(places), settings.reasoning, settings.workers
-        )
+        engine = engine or Cores(settings.workers)
+        by_rule = screen_all(settings.traces, settings.questions, places, len(places), settings.reasoning, engine)
         screened = _watched(by_rule, len(places), bars)
         judge: dict[str, Any] = {}
         if bench is not None:
@@ -109,7 +110,7 @@ def run(settings: Settings, serve: Serve | None = None) -> dict[str, Any]:
     counts = {**funnel.counts(), "superseded": older, "bad_lines": dict(bad), **judge}
     if bench is not None:
         bench.refuse_if_incomplete()
-    stage.done([settings.out], counts)
+    stage.done([settings.out], counts, engine=engine.name)
     return counts
 
 

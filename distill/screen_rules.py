@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,15 +11,9 @@ from distill.questions import check_meta
 from distill.reasoning import Reasoning, measured
 from distill.records import Question, RuleVerdict, Trace, Verdict
 from distill.screen_funnel import Group
+from distill.spread import Engine
 from reward_plugins import verify
 from reward_plugins.completion import parse
-from reward_plugins.errors import Refused
-
-# Traces that one process takes at a time: about 50 ms of work, so that handing over costs little beside it, and three
-# batches of long traces (25 kB a line) weigh a few megabytes.
-_BATCH = 64
-# Fewer traces than this are done before a second process has started (half a second of imports).
-_WORTH_A_PROCESS = 1024
 
 
 class Place(NamedTuple):
@@ -91,40 +78,14 @@ def malformed(response: str) -> str:
 
 
 def screen_all(
-    traces: Path, questions: Path, places: Iterable[Place], count: int, reasoning: Reasoning | None, workers: int | None
+    traces: Path, questions: Path, places: Iterable[Place], count: int, reasoning: Reasoning | None, engine: Engine
 ) -> Iterator[Screened]:
-    """Yield the rule's verdicts in the order of `places`, `count` of them, on `workers` processes (by default all cores).
+    """Yield the rule's verdicts in the order of `places`, `count` of them.
 
-    Memory does not grow with the rows. Raises `Refused` for a line that is no record, and where a process was killed.
+    Memory does not grow with the rows. Raises `Refused` for a line that is no record, and as the engine does.
     """
-    rest = iter(places)
-    batches = iter(lambda: list(islice(rest, _BATCH)), [])
-    processes = min(workers or len(os.sched_getaffinity(0)), -(-count // _WORTH_A_PROCESS))
-    if processes <= 1:
-        for batch in batches:
-            yield from _screen_batch(traces, questions, batch, reasoning)
-        return
-    # Not forked: the progress bars run in a thread, and a lock that it held at the fork would never be released.
-    spawning = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, spawning, initializer=_leave_interrupts_to_the_parent)
-    waiting: deque[Future[list[Screened]]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(_screen_batch, traces, questions, batch, reasoning))
-            if len(waiting) > 2 * processes:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-    except BrokenProcessPool:
-        raise Refused(
-            "a process of the screen was killed, most often for want of memory; free some, or set workers: 1"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    files = _Files(traces.absolute(), questions.absolute(), reasoning)  # other machines start in other folders
+    yield from engine.map(_screen_batch, files, places, count)
 
 
 def rows_at(traces: Path, questions: Path, places: Iterable[Place]) -> Iterator[tuple[Trace, Question]]:
@@ -136,9 +97,17 @@ def rows_at(traces: Path, questions: Path, places: Iterable[Place]) -> Iterator[
             yield trace, Question.model_validate_json(file.readline())
 
 
-def _screen_batch(traces: Path, questions: Path, places: list[Place], reasoning: Reasoning | None) -> list[Screened]:
-    rows = rows_at(traces, questions, places)
+class _Files(NamedTuple):
+    """What every batch of places needs."""
+
+    traces: Path
+    questions: Path
+    reasoning: Reasoning | None
+
+
+def _screen_batch(files: _Files, places: list[Place]) -> list[Screened]:
+    rows = rows_at(files.traces, files.questions, places)
     return [
-        Screened(place, Group.of(trace, question), screen(trace, question, reasoning))
+        Screened(place, Group.of(trace, question), screen(trace, question, files.reasoning))
         for place, (trace, question) in zip(places, rows, strict=True)
     ]

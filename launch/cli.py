@@ -32,6 +32,12 @@ Set = Annotated[
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that cannot be read, and count them.")]
 
+Engine = Annotated[str, typer.Option(help="cores (this machine's), or ray (a cluster's).")]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="With --engine ray: the cluster (default: one of this machine alone)."),
+]
+
 
 @app.command()
 def prepare(path: Recipe, set_: Set = None) -> None:
@@ -78,6 +84,8 @@ def screen(
     set_: Set = None,
     skip_bad: SkipBad = False,
     no_judge: Annotated[bool, typer.Option("--no-judge", help="Let the rules alone decide; nobody is asked.")] = False,
+    engine: Engine = "cores",
+    address: Address = None,
 ) -> None:
     """Keep the traces whose answer is right, whose form is sound, and whose reasoning is worth learning from.
 
@@ -85,7 +93,8 @@ def screen(
     """
     from launch.stages import run_screen
 
-    _print(run_screen(_absolute(path), overrides=set_, skip_bad=skip_bad, no_judge=no_judge))
+    name = _absolute(path)
+    _print(run_screen(name, overrides=set_, skip_bad=skip_bad, no_judge=no_judge, engine=engine, address=address))
 
 
 @app.command()

@@ -11,6 +11,9 @@ KIT = Path(__file__).resolve().parent.parent
 STACKS = Path(os.environ.get("FINR1_STACKS", KIT / ".venvs"))
 CACHE = Path(os.environ.get("FINR1_CACHE", KIT / ".cache"))
 
+STARTED_IN = Path.cwd()
+"""The folder that the command was given in; recipes named on its line are found from there."""
+
 
 def home() -> Path:
     """The folder that relative paths in a recipe start from, and where `dataset_info.json` and `runs/` are.

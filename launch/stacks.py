@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from launch.paths import KIT, STACKS
+from launch.paths import KIT, STACKS, STARTED_IN
 from reward_plugins.errors import Refused
 
 NAMES = ("kit", "ray", "sft", "rl", "rl-vllm", "chat")
@@ -52,6 +52,19 @@ def python(name: str) -> Path:
 def program(name: str, script: str) -> Path:
     """A console script of a stack, such as `llamafactory-cli` of `sft`."""
     return python(name).with_name(script)
+
+
+def enter(name: str) -> None:
+    """Go on in another stack: this process becomes the same `finr1` command under that stack's interpreter.
+
+    It begins anew there, so a stage calls this before it has done anything. Does nothing where it is there already.
+    """
+    interpreter = python(name)
+    if Path(sys.prefix).resolve() == (STACKS / name).resolve():
+        return
+    os.chdir(STARTED_IN)
+    sys.stdout.flush()
+    os.execv(interpreter, [str(interpreter), "-m", "launch.cli", *sys.argv[1:]])
 
 
 def uv() -> Path:

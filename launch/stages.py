@@ -10,11 +10,13 @@ from typing import Any
 
 from distill import ask, batch, export, overlap, prepare, screen
 from distill.manifest import is_current, read
+from distill.on_ray import Ray
+from distill.spread import Engine
 from distill.stage import StageSettings
 from distill.teachers import Teacher
 from eval_adapters.run import plan, run_one
 from eval_adapters.settings import EvalSettings
-from launch import models, open_r1_engine, recipe, train, train_grpo
+from launch import models, open_r1_engine, recipe, stacks, train, train_grpo
 from launch.paths import home
 from launch.server import ServeSettings, serving
 from reward_plugins.errors import Refused
@@ -45,13 +47,19 @@ def run_distill(
 
 
 def run_screen(
-    name: str, *, overrides: list[str] | None = None, skip_bad: bool = False, no_judge: bool = False
+    name: str,
+    *,
+    overrides: list[str] | None = None,
+    skip_bad: bool = False,
+    no_judge: bool = False,
+    engine: str = "cores",
+    address: str | None = None,
 ) -> Summary:
     """Verdicts on traces; a judge with `serve` is served for as long as it is asked, and `no_judge` asks none."""
     asked = _load(name, overrides, skip_bad)
     settings = recipe.settings(screen.Settings, {**asked, "judge": None} if no_judge else asked, name)
     serve = _server_of([settings.judge] if settings.judge else [])
-    return _once(settings, lambda: screen.run(settings, serve))
+    return _once(settings, _on(engine, address, lambda rows_to: screen.run(settings, serve, rows_to)))
 
 
 def run_overlap(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
@@ -193,6 +201,21 @@ def _server_of(teachers: Sequence[Teacher]) -> ask.Serve:
             yield endpoint.url, endpoint.model_id
 
     return serve
+
+
+def _on(engine: str, address: str | None, work: Callable[[Engine | None], Summary]) -> Callable[[], Summary]:
+    """A stage's work, its rows on this machine's cores (None, as the stage has it) or on the Ray cluster at `address`."""
+    if engine not in ("cores", "ray"):
+        raise Refused(f"no engine of this stage is called {engine!r}; there are cores and ray")
+    if address and engine != "ray":
+        raise Refused("--address is a Ray cluster's: say --engine ray, too")
+
+    def on_ray() -> Summary:
+        stacks.enter("ray")
+        with Ray(address) as cluster:
+            return work(cluster)
+
+    return on_ray if engine == "ray" else lambda: work(None)
 
 
 def _once(settings: StageSettings, work: Callable[[], Summary]) -> Summary:

@@ -21,6 +21,7 @@ from distill.records import Question, Trace, Verdict, read_records, write_record
 from distill.reply import completion
 from distill.screen_funnel import STEPS
 from distill.screen_rules import Place, screen_all
+from distill.spread import Cores
 from reward_plugins.completion import parse
 from reward_plugins.errors import Refused
 
@@ -101,7 +102,7 @@ def test_a_line_that_is_no_trace_is_refused_from_another_process_too(tmp_path: P
     settings = mixed(tmp_path, 2200)
     places = [Place(3, 0)] * 2200  # the midst of a line
     with pytest.raises(Refused, match="at byte 3 is no trace"):
-        list(screen_all(settings.traces, settings.questions, places, len(places), None, 2))
+        list(screen_all(settings.traces, settings.questions, places, len(places), None, Cores(2)))
 
 
 def test_a_batch_of_rows_gets_the_same_verdicts(tmp_path: Path) -> None:
