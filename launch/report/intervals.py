@@ -1,4 +1,4 @@
-"""Intervals and paired tests for right-or-wrong answers.
+"""Intervals and paired tests for right-or-wrong answers, and for the shares of right ones among repeats.
 
 Sources: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927); B. Efron and
 R. Tibshirani, "An Introduction to the Bootstrap" (1993), percentile interval over clusters; Q. McNemar,
@@ -24,7 +24,7 @@ Method = Literal["Wilson", "bootstrap by document"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A proportion with its 95% interval, all between 0 and 1; `n` rows."""
+    """A mean of values between 0 and 1 with its 95% interval; `n` rows."""
 
     value: float
     low: float
@@ -35,11 +35,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more often the second of two models is right on the same `n` rows.
+    """How much more often the second of two models is right on the same `n` questions.
 
-    `first` and `second` are the two shares on these rows, `value` their difference with its 95% interval (paired
-    bootstrap by document); `gained` and `lost` count the rows that only the second, or only the first, has right; `p`
-    is McNemar's exact two-sided p.
+    `first` and `second` are the two shares on these questions, `value` their difference with its 95% interval (paired
+    bootstrap by document); `gained` and `lost` count the questions that only the second, or only the first, has right,
+    or has right more often, where each was asked several times; `p` is McNemar's exact two-sided p (then the sign test,
+    which it is a case of).
     """
 
     first: float
@@ -66,26 +67,27 @@ class Difference:
         return "unclear"
 
 
-def proportion(right: Sequence[bool], documents: Sequence[str], seed: int = 0) -> Estimate | None:
-    """The share of right rows with its interval; None for no rows.
+def proportion(right: Sequence[float], documents: Sequence[str], seed: int = 0) -> Estimate | None:
+    """The mean of values between 0 and 1, of booleans the share of right rows, with its interval; None for no rows.
 
-    Wilson where each document gives one row. Else rows of one document are alike, and whole documents are resampled;
-    where all rows agree a resample cannot differ, and Wilson over the documents is used.
+    Wilson where each document gives one row, right or wrong. Else rows of one document are alike, and whole documents
+    are resampled; where all rows agree a resample cannot differ, and Wilson over the documents is used.
     """
     n = len(right)
     if n == 0:
         return None
     share = sum(right) / n
     clusters = len(set(documents))
-    if clusters < n and 0 < share < 1:
+    partly = any(0 < value < 1 for value in right)
+    if (clusters < n or partly) and 0 < share < 1:
         low, high = _bootstrap(np.asarray(right, dtype=float), documents, seed)
         return Estimate(share, low, high, n, "bootstrap by document")
     low, high = wilson(round(share * clusters), clusters)
     return Estimate(share, low, high, n, "Wilson")
 
 
-def difference(first: Sequence[bool], second: Sequence[bool], documents: Sequence[str], seed: int = 0) -> Difference:
-    """Compare two models on the same rows (three sequences of one length n > 0)."""
+def difference(first: Sequence[float], second: Sequence[float], documents: Sequence[str], seed: int = 0) -> Difference:
+    """Compare two models on the same questions: right or not, or the share of right repeats (one length n > 0)."""
     n = len(first)
     gains = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
     gained, lost = int((gains > 0).sum()), int((gains < 0).sum())
@@ -93,7 +95,7 @@ def difference(first: Sequence[bool], second: Sequence[bool], documents: Sequenc
     return Difference(
         first=sum(first) / n,
         second=sum(second) / n,
-        value=(gained - lost) / n,
+        value=float(gains.mean()),
         low=low,
         high=high,
         n=n,

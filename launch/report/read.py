@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,24 @@ class Evaluation:
     result: dict[str, Any]
     rows: list[Row]
 
+    @cached_property
+    def questions(self) -> dict[int, list[Row]]:
+        """The samples of each question, by its place in the set: one each, or as many as the recipe's `repeats`."""
+        repeats = self.result.get("repeats", 1)
+        by_question: dict[int, list[Row]] = {}
+        for row in self.rows:
+            by_question.setdefault(row.index // repeats, []).append(row)
+        return by_question
+
 
 def sources(settings: ReportSettings) -> str:
     """The sha256 over all that a report depends on: settings, results (which name their rows' hashes), logs, code."""
     results = (file for folder in settings.evaluations for file in sorted(folder.rglob(RESULT)))
     logs = (log for folder in settings.runs.values() if (log := _log_file(folder)))
+    tests = (file for folder in settings.perf.values() for file in sorted(folder.rglob("*.json")))
     code = (file for file in sorted(Path(__file__).parent.rglob("*")) if file.suffix in {".py", ".j2", ".css"})
     digest = hashlib.sha256(settings.model_dump_json().encode())
-    for file in (*results, *logs, *settings.manifests, *code):
+    for file in (*results, *logs, *tests, *settings.overlap, *settings.manifests, *code):
         digest.update(file.read_bytes() if file.is_file() else b"")
     return digest.hexdigest()
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.table import Table
 
+from eval_adapters.reviews import STATES
 from launch.report import words
 from launch.report.read import sources
 from launch.report.settings import ReportSettings
@@ -67,6 +68,7 @@ def html(summary: dict[str, Any]) -> str:
         manifests={file: json.dumps(read, ensure_ascii=False, indent=1) for file, read in summary["manifests"].items()},
         versions=sorted({f"{name} {known}" for e in summary["evaluations"] for name, known in e["versions"].items()}),
         w=both,
+        extras=_extras(summary),
         pair=pair,
         chart=Markup(chart),
         curves={run: Markup(plots.curves(read["points"])) for run, read in summary["curves"].items()},
@@ -87,6 +89,7 @@ def markdown(summary: dict[str, Any], language: words.Language) -> str:
         summary=summary,
         w=phrase,
         language=language,
+        extras=_extras(summary),
         headline=words.headline(summary, language),
         sentences=words.steps(summary, language),
     )
@@ -131,13 +134,25 @@ def _against(found: dict[str, Any] | None) -> str:
     return f"[{style}]{words.points(found['value'])}[/{style}] [dim]{_ends(found)}[/dim]"
 
 
+def _extras(summary: dict[str, Any]) -> list[str]:
+    """The scores that only some benchmarks have."""
+    results = [result for by_model in summary["results"].values() for result in by_model.values()]
+    return [name for name in ("execution_accuracy", "macro_f1") if any(result[name] is not None for result in results)]
+
+
 def _grouped(results: dict[str, Any], grouping: str) -> list[tuple[str, int, list[dict[str, Any] | None]]]:
     """The lines of a table by one column: its value, the rows that have it, each model's accuracy on them."""
     groups = [result["groups"][grouping] for result in results.values()]
     return [
         (value, max(group[value]["n"] for group in groups if value in group), [group.get(value) for group in groups])
-        for value in sorted({value for group in groups for value in group})
+        for value in sorted({value for group in groups for value in group}, key=_place)
     ]
+
+
+def _place(value: str) -> tuple[int, str]:
+    """Ranges ("500–1,999", "≥ 8,000") by their start, names by the alphabet."""
+    start = value.removeprefix("≥ ").partition("–")[0].replace(",", "")
+    return (int(start), value) if start.isdigit() else (0, value)
 
 
 def _causes(*counts: dict[str, int]) -> str:
@@ -145,7 +160,6 @@ def _causes(*counts: dict[str, int]) -> str:
 
 
 def _environment(autoescape: bool) -> Environment:
-
     environment = Environment(
         loader=PackageLoader("launch.report", "templates"),
         autoescape=autoescape,
@@ -153,7 +167,7 @@ def _environment(autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, grouped=_grouped, causes=_causes)
+    environment.globals.update(words=words, grouped=_grouped, causes=_causes, states=STATES)
     return environment
 
 

@@ -4,31 +4,53 @@ from __future__ import annotations
 
 import itertools
 import platform
-import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Set
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 from eval_adapters.reviews import Row, count, rates
+from launch.report.contamination import LISTED, Flags, flagged_rows, read_flags
+from launch.report.examples import disagreements, examples
 from launch.report.intervals import RESAMPLES, Difference, difference, proportion
+from launch.report.published import published
 from launch.report.read import Evaluation, read_curves, read_evaluations, read_manifest
+from launch.report.samples import several_samples
 from launch.report.settings import ReportSettings
+from launch.report.usage import read_perf, usage
 from reward_plugins.errors import Refused
 
-GROUPINGS = ("kind", "lang", "level", "answer_type")
-"""The columns of a row that the tables group by."""
-
-DISAGREEMENTS = 40
-"""Rows listed where models disagree: enough to read, few enough to keep the file small."""
+_LENGTHS = (500, 2_000, 8_000)
+"""Where the groups by length of the prompt part, in characters: a question alone, a paragraph, a page, more."""
 
 RATES: dict[str, Callable[[Row], bool]] = {
     "accuracy": lambda row: row.correct,
-    "strict_accuracy": lambda row: row.correct and row.well_formed,
+    "strict_accuracy": lambda row: row.strict_status == "correct",
+    "lenient_accuracy": lambda row: row.lenient_status == "correct",
     "format_rate": lambda row: row.well_formed,
     "no_answer_rate": lambda row: row.status == "no_answer",
 }
+
+
+def _length(row: Row) -> str:
+    size = len(row.prompt)
+    edges = [0, *_LENGTHS]
+    low = max(edge for edge in edges if edge <= size)
+    if low == edges[-1]:
+        return f"≥ {low:,}"
+    return f"{low:,}–{edges[edges.index(low) + 1] - 1:,}"
+
+
+GROUPINGS: dict[str, Callable[[Row], str]] = {
+    "lang": lambda row: row.lang,
+    "level": lambda row: row.level,
+    "answer_type": lambda row: row.answer_type,
+    "length": _length,
+    "type": lambda row: row.type,
+    "kind": lambda row: row.kind,
+}
+"""What the tables group rows by, those with few lines first; "" is in no group."""
 
 
 def summarise(settings: ReportSettings) -> dict[str, Any]:
@@ -42,25 +64,30 @@ def summarise(settings: ReportSettings) -> dict[str, Any]:
     sets = list(dict.fromkeys(evaluation.test_set for evaluation in evaluations))
     base = _choose(settings.base, models, "base", "model")
     headline = _choose(settings.headline, sets, "headline", "set")
+    for key, named in (("prices", settings.prices), ("perf", settings.perf)):
+        for model in named:
+            _choose(model, models, key, "model")
     models.sort(key=lambda model: model != base)  # the base comes first; the others keep their order
-    by_set = {name: {e.model: e for e in evaluations if e.test_set == name} for name in sets}
+    by_set = {name: _in_order([e for e in evaluations if e.test_set == name], models) for name in sets}
     manifests = {str(file): read_manifest(file) for file in settings.manifests}
-    differences = {name: _differences(models, by_set[name], settings.seed) for name in sets}
+    flags = read_flags(settings.overlap)
+    differences = {name: _differences(by_set[name], settings.seed) for name in sets}
     return {
-        "schema": 1,
+        "schema": 2,
         "title": settings.title,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "base": base,
         "models": models,
-        "sets": {name: _set_facts(by_set[name]) for name in sets},
+        "sets": {name: _set_facts(by_set[name], settings.published) for name in sets},
         "headline": {"set": headline, "differences": differences[headline]},
-        "results": {
-            name: {model: _result(by_set[name][model], settings.seed) for model in models if model in by_set[name]}
-            for name in sets
-        },
+        "results": {name: {e.model: _result(e, settings) for e in by_set[name]} for name in sets},
         "differences": differences,
-        "examples": {name: _examples(models, by_set[name]) for name in sets},
-        "disagreements": {name: _disagreements(models, by_set[name]) for name in sets},
+        "contamination": {name: _contamination(by_set[name], flags, settings.seed) for name in sets}
+        if settings.overlap
+        else {},
+        "perf": {model: read_perf(folder) for model, folder in settings.perf.items()},
+        "examples": {name: examples(by_set[name]) for name in sets},
+        "disagreements": {name: disagreements(by_set[name]) for name in sets},
         "curves": {name: asdict(read_curves(folder)) for name, folder in settings.runs.items()},
         "manifests": manifests,
         "stages": [_stage(file, manifest) for file, manifest in manifests.items() if "seconds" in manifest],
@@ -76,29 +103,38 @@ def _choose(wanted: str, names: list[str], key: str, what: str) -> str:
     return wanted or names[0]
 
 
-def _set_facts(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    one = next(iter(evaluations.values()))
+def _in_order(evaluations: list[Evaluation], models: list[str]) -> list[Evaluation]:
+    return sorted(evaluations, key=lambda evaluation: models.index(evaluation.model))
+
+
+def _set_facts(evaluations: list[Evaluation], with_published: bool) -> dict[str, Any]:
+    one = evaluations[0]
     asked = one.result["asking"]["set"]
     return {
         "benchmark": asked["benchmark"],
-        "rows": len(one.rows),
+        "rows": len(one.questions),
         "documents": len({row.doc for row in one.rows}),
         "content": asked["content"],
+        "golds_refused": len(one.result.get("golds_refused", [])),
+        "published": published(asked["benchmark"]) if with_published else None,
     }
 
 
-def _result(evaluation: Evaluation, seed: int) -> dict[str, Any]:
-    rows = evaluation.rows
+def _result(evaluation: Evaluation, settings: ReportSettings) -> dict[str, Any]:
+    rows, seed = evaluation.rows, settings.seed
     rated = [row for row in rows if row.rated]
     counts = count(rows)
+    official = [row for row in rated if row.official is not None]
     return {
         "counts": counts,
         "error_rate": rates(counts)["error_rate"],
         "complete": evaluation.result["complete"],
         **{name: _estimate(rated, is_so, seed) for name, is_so in RATES.items()},
-        "completion_tokens": _spread(row.completion_tokens for row in rated),
-        "latency_s": _spread(row.latency_s for row in rated),
-        "groups": {grouping: _group(rated, grouping, seed) for grouping in GROUPINGS},
+        "execution_accuracy": _estimate(official, lambda row: bool(row.official), seed),
+        "macro_f1": counts["macro_f1"],
+        "usage": usage(rows, settings.prices.get(evaluation.model)),
+        "samples": several_samples(list(evaluation.questions.values()), seed),
+        "groups": {name: _group(rated, value_of, seed) for name, value_of in GROUPINGS.items()},
     }
 
 
@@ -107,91 +143,56 @@ def _estimate(rated: list[Row], is_so: Callable[[Row], bool], seed: int) -> dict
     return asdict(estimate) if estimate else None
 
 
-def _group(rated: list[Row], grouping: str, seed: int) -> dict[str, Any]:
-    values = sorted({getattr(row, grouping) for row in rated} - {""})
-    return {
-        value: _estimate([row for row in rated if getattr(row, grouping) == value], RATES["accuracy"], seed)
-        for value in values
-    }
+def _group(rated: list[Row], value_of: Callable[[Row], str], seed: int) -> dict[str, Any]:
+    grouped: dict[str, list[Row]] = {}
+    for row in sorted(rated, key=lambda row: (len(row.prompt) if value_of is _length else 0, value_of(row))):
+        if value := value_of(row):
+            grouped.setdefault(value, []).append(row)
+    return {value: _estimate(rows, RATES["accuracy"], seed) for value, rows in grouped.items()}
 
 
-def _spread(values: Iterable[float | None]) -> dict[str, float] | None:
-    """Median and mean of what is known."""
-    known = [value for value in values if value is not None]
-    return {"median": statistics.median(known), "mean": statistics.fmean(known)} if known else None
-
-
-def _differences(models: list[str], evaluations: dict[str, Evaluation], seed: int) -> list[dict[str, Any]]:
-    """Every later model against the base, and each against the one before it."""
-    present = [model for model in models if model in evaluations]
-    against_base = [(present[0], model) for model in present[1:]]
-    steps = list(itertools.pairwise(present[1:]))
+def _differences(evaluations: list[Evaluation], seed: int, without: Set[str] = frozenset()) -> list[dict[str, Any]]:
+    """Every later model against the base, and each against the one before it; `without` questions of these ids."""
+    base, *later = evaluations
     compared: list[dict[str, Any]] = []
-    for first, second in against_base + steps:
-        found = _paired(evaluations[first].rows, evaluations[second].rows, seed)
+    for first, second in [(base, each) for each in later] + list(itertools.pairwise(later)):
+        found = _paired(first, second, seed, without)
         if found is not None:
-            compared.append({"from": first, "to": second, **asdict(found), "verdict": found.verdict})
+            compared.append({"from": first.model, "to": second.model, **asdict(found), "verdict": found.verdict})
     return compared
 
 
-def _paired(first: list[Row], second: list[Row], seed: int) -> Difference | None:
-    """The difference on the rows that both models were rated on."""
-    others = {row.index: row for row in second if row.rated}
-    pairs = [(row, others[row.index]) for row in first if row.rated and row.index in others]
+def _paired(first: Evaluation, second: Evaluation, seed: int, without: Set[str]) -> Difference | None:
+    """The difference on the questions that both models were rated on, by each one's share of right samples."""
+    pairs = [
+        (one, other, samples[0].doc)
+        for number, samples in first.questions.items()
+        if samples[0].id not in without
+        and (one := _share_right(samples)) is not None
+        and (other := _share_right(second.questions[number])) is not None
+    ]
     if not pairs:
         return None
-    return difference([a.correct for a, _ in pairs], [b.correct for _, b in pairs], [a.doc for a, _ in pairs], seed)
+    ones, others, documents = zip(*pairs, strict=True)
+    return difference(ones, others, documents, seed)
 
 
-def _examples(models: list[str], evaluations: dict[str, Evaluation]) -> dict[str, list[dict[str, Any]]]:
-    """For each model one row that it has right, one that it has wrong, and one on which it differs from others."""
-    present = [evaluations[model] for model in models if model in evaluations]
-    return {evaluation.model: _worked(evaluation, present) for evaluation in present}
+def _share_right(samples: list[Row]) -> float | None:
+    rated = [row.correct for row in samples if row.rated]
+    return sum(rated) / len(rated) if rated else None
 
 
-def _worked(evaluation: Evaluation, all_of_set: list[Evaluation]) -> list[dict[str, Any]]:
-    others = [{row.index: row for row in other.rows} for other in all_of_set if other is not evaluation]
-    kinds: dict[str, Callable[[Row], bool]] = {
-        "right": lambda row: row.correct,
-        "wrong": lambda row: row.status == "wrong",
-        "disagree": lambda row: (
-            row.rated and any(other[row.index].rated and other[row.index].correct != row.correct for other in others)
-        ),
+def _contamination(evaluations: list[Evaluation], flags: Flags, seed: int) -> dict[str, Any]:
+    """The set's questions that stand in the training data, and the scores on the others."""
+    listed = flagged_rows({row.id: row.question for row in evaluations[0].rows}, flags)
+    flagged = {each["id"] for each in listed}
+    clean = {e.model: [row for row in e.rows if row.rated and row.id not in flagged] for e in evaluations}
+    return {
+        "flagged": len(listed),
+        "rows": listed[:LISTED],
+        "accuracy": {model: _estimate(rows, RATES["accuracy"], seed) for model, rows in clean.items()},
+        "differences": _differences(evaluations, seed, flagged),
     }
-    chosen: list[dict[str, Any]] = []
-    used: set[int] = set()
-    for kind, fits in kinds.items():
-        # The first in file order: a choice that nobody made by taste.
-        row = next((row for row in evaluation.rows if row.index not in used and fits(row)), None)
-        if row is not None:
-            used.add(row.index)
-            rivals = {other.model: _brief(_at(other, row.index)) for other in all_of_set if other is not evaluation}
-            chosen.append({"why": kind, **_shown(row), "others": rivals if kind == "disagree" else {}})
-    return chosen
-
-
-def _at(evaluation: Evaluation, index: int) -> Row:
-    return next(row for row in evaluation.rows if row.index == index)
-
-
-def _brief(row: Row) -> dict[str, str]:
-    return {"status": row.status, "cause": row.cause, "extracted": row.extracted}
-
-
-def _shown(row: Row) -> dict[str, Any]:
-    keys = ("id", "lang", "kind", "level", "status", "cause", "reason", "extracted", "gold", "question", "prompt")
-    return {key: getattr(row, key) for key in (*keys, "completion", "finish_reason", "completion_tokens")}
-
-
-def _disagreements(models: list[str], evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    """Rows that some models have right and others not: how many, and the first ones."""
-    present = [evaluations[model] for model in models if model in evaluations]
-    listed: list[dict[str, Any]] = []
-    for rows in zip(*(evaluation.rows for evaluation in present), strict=True):
-        if len({row.correct for row in rows if row.rated}) > 1:
-            answers = {evaluation.model: _brief(row) for evaluation, row in zip(present, rows, strict=True)}
-            listed.append({"id": rows[0].id, "question": rows[0].question, "gold": rows[0].gold, "answers": answers})
-    return {"total": len(listed), "rows": listed[:DISAGREEMENTS]}
 
 
 def _stage(file: str, manifest: dict[str, Any]) -> dict[str, str]:

@@ -10,9 +10,14 @@ Language = Literal["en", "zh"]
 WORDS: dict[str, tuple[str, str]] = {
     "accuracy": ("accuracy", "准确率"),
     "strict_accuracy": ("strict accuracy", "严格准确率"),
+    "lenient_accuracy": ("lenient accuracy", "宽松准确率"),
+    "execution_accuracy": ("by FinQA's own value rule", "按 FinQA 自身数值规则"),
+    "macro_f1": ("macro-F1", "宏平均 F1"),
     "accuracy_note": (
-        "Accuracy counts a right answer in any form; strict accuracy demands <think>…</think><answer>…</answer>, too.",
-        "准确率只看答案是否正确；严格准确率还要求格式为 <think>…</think><answer>…</answer>。",
+        "Accuracy counts a right answer in any marked form; strict accuracy demands <think>…</think><answer>…</answer>, "
+        "too; lenient accuracy takes the last line where no answer is marked.",
+        "准确率看有标记的答案是否正确；严格准确率还要求格式为 <think>…</think><answer>…</answer>；"
+        "宽松准确率在没有标记答案时取最后一行。",
     ),
     "format_rate": ("format kept", "格式正确率"),
     "no_answer_rate": ("no answer", "无答案率"),
@@ -33,15 +38,72 @@ WORDS: dict[str, tuple[str, str]] = {
     "correct": ("correct", "正确"),
     "wrong": ("wrong", "错误"),
     "no_answer": ("no answer", "无答案"),
+    "undecided": ("only a judge can tell", "只有裁判能判定"),
     "error": ("error", "出错"),
     "causes": ("causes of no answer and of errors", "无答案与出错的原因"),
     "by": ("Accuracy by {what}", "按{what}的准确率"),
     "kind": ("kind", "题型"),
     "lang": ("language", "语言"),
     "level": ("level", "难度"),
+    "type": ("type", "类型"),
+    "length": ("length of the prompt in characters", "提示词长度（字符）"),
     "answer_type": ("answer type", "答案类型"),
     "tokens": ("completion tokens, median", "生成词元数（中位）"),
     "latency": ("seconds a row, median", "每题耗时（秒，中位）"),
+    "latency_p95": ("95th percentile", "第 95 百分位"),
+    "usage": ("Cost and latency", "费用与耗时"),
+    "prompt_tokens": ("prompt tokens", "提示词元数"),
+    "completion_tokens": ("completion tokens", "生成词元数"),
+    "cost": ("cost", "费用"),
+    "cost_per_1000": ("for 1,000 answers", "每 1,000 个回答"),
+    "cost_per_right": ("for a right answer", "每个正确答案"),
+    "usage_note": (
+        "Seconds are those of the evaluation, with its requests at once, and no load test.",
+        "耗时来自本次评测（含其并发数），并非压力测试。",
+    ),
+    "perf": ("Load test", "压力测试"),
+    "concurrency": ("requests at once", "并发请求数"),
+    "requests": ("requests", "请求数"),
+    "failed": ("failed", "失败"),
+    "latency_s": ("latency, s", "延迟（秒）"),
+    "ttft_ms": ("first token, ms", "首词元（毫秒）"),
+    "requests_per_s": ("requests a second", "每秒请求数"),
+    "output_tokens_per_s": ("completion tokens a second", "每秒生成词元数"),
+    "samples": ("Several samples of each question", "每题多次采样"),
+    "majority": ("majority", "多数投票"),
+    "samples_note": (
+        "{questions} questions with {samples} rated samples each, {left_out} left out (a sample failed or is undecided). "
+        "pass@k: the unbiased chance that one of k samples is right. Majority: the answer that most samples give.",
+        "共 {questions} 题，每题 {samples} 个有评分的样本，{left_out} 题未计入（有样本出错或未判定）。"
+        "pass@k：k 个样本中至少一个正确的无偏概率。多数投票：多数样本给出的答案。",
+    ),
+    "contamination": ("Test questions that stand in the training data", "出现在训练数据中的测试题"),
+    "contamination_none": (
+        "{set}: none of {rows} questions is named in the overlap files given.",
+        "{set}：所给重合文件未提及其 {rows} 题中的任何一题。",
+    ),
+    "contamination_found": (
+        "{set}: {flagged} of {rows} questions are copies of training questions. The scores without them:",
+        "{set}：{rows} 题中有 {flagged} 题与训练题重复。去掉后的得分：",
+    ),
+    "contaminated_top": (
+        "{flagged} of {rows} questions of {set} stand in the training data; the scores without them are below.",
+        "{set} 的 {rows} 题中有 {flagged} 题出现在训练数据中；去掉后的得分见下文。",
+    ),
+    "contamination_note": (
+        "A set that was not among those compared by finr1 overlap is not named either; its manifest says which were.",
+        "未参与 finr1 overlap 比较的测试集同样不会被提及；比较了哪些见其清单。",
+    ),
+    "without_flagged": ("without them", "去掉后"),
+    "similarity": ("alike", "相似度"),
+    "copy_of": ("training question", "训练题"),
+    "published": ("Published, other harness", "已发表的结果（其他评测框架）"),
+    "published_note": (
+        "Other prompts, other rules of comparison, perhaps other rows: not comparable with ours to the point. From {source}.",
+        "提示词、比对规则不同，题目也可能不同：与我们的数字不能逐点比较。来源：{source}。",
+    ),
+    "ours": ("ours", "我们的"),
+    "right_of": ("{right} of {samples} right", "{samples} 次中 {right} 次正确"),
     "curves": ("Training", "训练过程"),
     "not_finite": ("{curve}: {n} values were no finite number", "{curve}：有 {n} 个值不是有限数"),
     "examples": ("Worked examples", "示例"),
@@ -69,15 +131,23 @@ WORDS: dict[str, tuple[str, str]] = {
         "{model} on {set}: {error} of {requested} rows are in no rate ({causes}).",
         "{model} 在 {set} 上有 {error} / {requested} 题未计入任何比率（{causes}）。",
     ),
+    "undecided_top": (
+        "{model} on {set}: {undecided} of {requested} rows can be decided by a judge only and are in no rate.",
+        "{model} 在 {set} 上有 {undecided} / {requested} 题只有裁判能判定，未计入任何比率。",
+    ),
+    "golds_refused": (
+        "{set}: {n} golds are not accepted as their own answers; no model can score there.",
+        "{set}：有 {n} 个标准答案无法通过自身校验，任何模型都无法在这些题上得分。",
+    ),
     "ask_again": ("Run the evaluation again to ask those that failed.", "再次运行评测即可补问失败的题目。"),
     "method_note": (
         "Rates are over correct, wrong and no-answer rows; errors (a request that failed) are counted apart. Intervals "
         "are 95%: Wilson where each document gives one question, else a bootstrap over whole documents. Differences are "
         "paired, on the rows that both models were rated on: bootstrap by document ({resamples} resamples, seed {seed}) "
-        "and McNemar's exact test. Better or worse is said only where the interval leaves out 0 and p < 0.05.",
+        "and McNemar's exact test (where questions were asked several times, the sign test over questions). Better or worse is said only where the interval leaves out 0 and p < 0.05.",
         "各比率的分母为正确、错误与无答案的题目之和；出错（请求失败）的题目单独计数。区间为 95%：每份文档只出一题时用 Wilson 法，"
         "否则按整份文档自助抽样。差值为配对比较，只用两个模型都有评分的题目：按文档自助抽样（{resamples} 次，种子 {seed}）"
-        "和 McNemar 精确检验。仅当区间不含 0 且 p < 0.05 时才称变好或变差。",
+        "和 McNemar 精确检验（每题多次采样时为按题的符号检验）。仅当区间不含 0 且 p < 0.05 时才称变好或变差。",
     ),
     "made_by": ("made {made} by finr1-kit {kit}", "由 finr1-kit {kit} 于 {made} 生成"),
 }
@@ -97,6 +167,11 @@ def points(share: float) -> str:
     """A difference of two shares in percentage points, with its sign."""
     rounded = round(100 * share, 1)
     return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with a comma between thousands; a dash for none."""
+    return "–" if value is None else f"{value:,.{digits}f}"
 
 
 def p_value(p: float) -> str:
