@@ -19,6 +19,29 @@ from reward_plugins.errors import Refused
 NEEDED = ("model_name_or_path", "output_dir")
 
 
+def _takes(*kinds: str) -> dict[str, Any]:
+    return {"kinds": list(kinds), "choices": None}
+
+
+_OWN = {
+    "reward_funcs": _takes("list", "str"),
+    "dataset_name": _takes("str", "null"),
+    "dataset_mixture": _takes("dict", "null"),
+    "dataset_prompt_column": _takes("str"),
+    "system_prompt": _takes("str", "null"),
+    "chat_template": _takes("str", "null"),
+    "max_prompt_length": _takes("int", "null"),
+    "num_generations": _takes("int"),
+    "vllm_tensor_parallel_size": _takes("int"),
+    "vllm_gpu_memory_utilization": _takes("float"),
+    # open-r1 writes true and false where TRL now has names
+    "scale_rewards": _takes("bool", "str"),
+    "torch_dtype": _takes("str", "null"),
+    **{key: _takes("int") for key in openr1.BATCH_KEYS},
+}
+"""The kinds of keys that TRL does not have, takes otherwise, or that are read before TRL is asked."""
+
+
 def grpo(
     asked: Mapping[str, Any],
     place: Place,
@@ -33,10 +56,11 @@ def grpo(
     """
     checked = Checked()
     found = checked.findings
-    model, said = model_folder(asked.get("model_name_or_path"), place)
+    readable = values.of_kind(asked, _OWN)
+    model, said = model_folder(readable.get("model_name_or_path"), place)
     found += said
-    data = {key: asked[key] for key in openr1.KIT_KEYS if key in asked}
-    files, said = rows.grpo_files(data, asked.get("dataset_name"), place)
+    data = {key: readable[key] for key in openr1.KIT_KEYS if key in readable}
+    files, said = rows.grpo_files(data, readable.get("dataset_name"), place)
     found += said
     loaded = {file: rows.read(file) for file in files}
     for _, said in loaded.values():
@@ -48,7 +72,7 @@ def grpo(
         launched = {}
     talks = _talks(data, [row for file in files for row in loaded[file][0][:ROWS_SHOWN]])
     try:
-        _ask_ahead(asked, model, talks, launched, processes, place)
+        _ask_ahead(readable, model, talks, launched, processes, place)
         kinds = inside.value("rl", ask="keys")
     except Refused as refusal:
         found.append(lacking("stack", f"stack rl: {refusal}"))
@@ -56,6 +80,10 @@ def grpo(
     found += values.unknown_keys(asked, known_names(set(kinds)))
     found += values.missing_keys(asked, NEEDED)
     found += values.values(asked, _kinds(kinds))
+    names = readable.get("reward_funcs") or []
+    if odd := [name for name in names if not isinstance(name, str)]:
+        said_of = f"reward_funcs: {odd[0]!r} is no name; write a dotted path, or a name of open-r1's"
+        found.append(mistake("rewards", said_of, "reward_funcs"))
     wrong = {finding.key for finding in found}
     sound = {key: value for key, value in asked.items() if key not in wrong}
     try:
@@ -63,7 +91,8 @@ def grpo(
         if not open_r1:
             openr1.refuse_code_rewards(translated)
     except Refused as refusal:
-        found.append(mistake("keys", str(refusal)))
+        if "reward_funcs" not in wrong:
+            found.append(mistake("keys", str(refusal)))
         return checked
     checked.became += translated.notes
     trl = translated.trl
@@ -166,10 +195,7 @@ def default_shape(place: Place) -> str:
 def _kinds(trl: Mapping[str, Any]) -> dict[str, Any]:
     """The kinds of values that a recipe's keys take, old names as the new ones that they became."""
     renamed = {old: trl[new] for old, new in openr1.RENAMED.items() if new in trl}
-    # open-r1 writes true and false where TRL now has names.
-    loose = {"scale_rewards": {"kinds": ["bool", "str"], "choices": None}, "torch_dtype": {"kinds": ["any"]}}
-    counts = {key: {"kinds": ["int"], "choices": None} for key in openr1.BATCH_KEYS}
-    return {**trl, **renamed, **loose, **counts, "max_prompt_length": {"kinds": ["int", "null"], "choices": None}}
+    return {**trl, **renamed, **_OWN}
 
 
 def _ranks(translated: Translation, launched: Mapping[str, Any], processes: int | None, place: Place) -> int:

@@ -157,7 +157,7 @@ def sft_columns(trained: TrainingSet, rows: list[Row], stage: str) -> Findings:
         if lost:
             said = f"no column {lost[0]!r} (dataset_info.json names it for {trained.name}); it has {', '.join(row)}"
         else:
-            said = _wrong_turns(trained, row)
+            said = "" if stage == "pt" else _wrong_turns(trained, row)  # pretraining takes plain text
         if said:
             yield mistake("columns", f"{trained.file}, row {number}: {said}", trained.name)
             return
@@ -169,10 +169,12 @@ def grpo_files(data: Mapping[str, Any], name: Any, place: Place) -> tuple[list[P
 
     `data` holds open-r1's own keys, `name` is `dataset_name`. Sets of a hub are left out.
     """
-    mixture = data.get("dataset_mixture") or {}
-    named = [part.get("id") for part in mixture.get("datasets", [])] or [name]
     files: list[Path] = []
     said: list[Finding] = []
+    parts = (data.get("dataset_mixture") or {}).get("datasets") or []
+    named = [part.get("id") if isinstance(part, dict) else part for part in parts] or [name]
+    if parts and not all(isinstance(each, str) for each in named):
+        return [], [mistake("data", "dataset_mixture: datasets is a list of mappings, each with the id of a set")]
     for each in named:
         if each is None:
             said.append(

@@ -23,18 +23,10 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
     found = checked.findings
     model, said = model_folder(asked.get("model_name_or_path"), place)
     found += said
-    sets, said = rows.sft_sets(asked, place)
+    sets, loaded, said = _read_sets(asked, place)
     found += said
-    loaded: dict[str, list[rows.Row]] = {}
-    for each in sets:
-        if not each.file.is_file():
-            found.append(place.missing("data", each.file, f"dataset {each.name}", "`finr1 export` writes it"))
-            continue
-        loaded[each.name], said = rows.read(each.file)
-        found += said
-        if loaded[each.name]:
-            found += rows.sft_columns(each, loaded[each.name], str(asked.get("stage", "sft")))
-    whole = [each for each in sets if loaded.get(each.name) and each.name not in {finding.key for finding in found}]
+    broken = {finding.key for finding in found}
+    whole = [each for each in sets if loaded.get(each.name) and each.name not in broken and asked.get("stage") != "pt"]
     talks = [each.talk(row) for each in whole for row in loaded[each.name][:ROWS_SHOWN]][:ROWS_SHOWN]
     ranks = max(1, place.machine.cards)
     zero, said = _deepspeed(asked, place)
@@ -48,7 +40,7 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
         return checked
     found += values.missing_keys(asked, NEEDED)
     found += values.unknown_keys(asked, set(kinds))
-    found += values.values(asked, kinds)
+    found += values.values(asked, {key: _or_list(takes) for key, takes in kinds.items()})
     wrong = {finding.key for finding in found}
     sound = {key: value for key, value in asked.items() if key not in wrong}
     found += _goes_together(sound)
@@ -85,15 +77,7 @@ def sft_data(asked: dict[str, Any]) -> tuple[Path, list[Path]]:
         Refused: a set is not in the registry, its file is missing, a line cannot be read, or a column is not there.
     """
     place = Place(this_machine())
-    sets, found = rows.sft_sets(asked, place)
-    for each in sets:
-        if not each.file.is_file():
-            found.append(place.missing("data", each.file, f"dataset {each.name}", "`finr1 export` writes it"))
-            continue
-        loaded, said = rows.read(each.file)
-        found += said
-        if loaded:
-            found += rows.sft_columns(each, loaded, str(asked.get("stage", "sft")))
+    sets, _, found = _read_sets(asked, place)
     need("", found)
     return place.path(str(asked.get("dataset_dir", "data"))) / "dataset_info.json", [each.file for each in sets]
 
@@ -121,6 +105,29 @@ def merge(asked: Mapping[str, Any], place: Place) -> Checked:
             )
     found += surroundings.output(asked, place, "export_dir")
     return checked
+
+
+def _or_list(takes: Mapping[str, Any]) -> dict[str, Any]:
+    """LLaMA-Factory splits a text at its commas, and takes a list as it is."""
+    more = ["list"] if "str" in takes["kinds"] and not takes["choices"] else []
+    return {"kinds": [*takes["kinds"], *more], "choices": takes["choices"]}
+
+
+def _read_sets(
+    asked: Mapping[str, Any], place: Place
+) -> tuple[list[rows.TrainingSet], dict[str, list[rows.Row]], list[Finding]]:
+    """The recipe's sets, the rows of each that could be read, and what was found of files and columns."""
+    sets, found = rows.sft_sets(asked, place)
+    loaded = {}
+    for each in sets:
+        if not each.file.is_file():
+            found.append(place.missing("data", each.file, f"dataset {each.name}", "`finr1 export` writes it"))
+            continue
+        loaded[each.name], said = rows.read(each.file)
+        found += said
+        if loaded[each.name]:
+            found += rows.sft_columns(each, loaded[each.name], str(asked.get("stage", "sft")))
+    return sets, loaded, found
 
 
 def _ask_ahead(model: str | None, shape: memory.Shape, template: Any, talks: list[rows.Turns]) -> None:

@@ -74,7 +74,14 @@ BOUNDS: dict[str, Bound] = {
 }
 """Numbers outside these make a run fail late, or learn nothing. Keys that are not here may be any number."""
 
-_NUMBERS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": "a list"}
+_NUMBERS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "list": "a list",
+    "dict": "a mapping",
+}
 
 
 def unknown_keys(asked: Mapping[str, Any], known: set[str]) -> Findings:
@@ -105,6 +112,11 @@ def values(asked: Mapping[str, Any], kinds: Kinds) -> Findings:
         yield holds("values", f"{len(asked)} keys, each of its kind and within bounds")
 
 
+def of_kind(asked: Mapping[str, Any], kinds: Kinds) -> dict[str, Any]:
+    """The keys whose values are of the kinds given, and those for which none is given."""
+    return {key: value for key, value in asked.items() if not _of_wrong_kind(key, value, kinds.get(key))}
+
+
 def _of_wrong_kind(key: str, value: Any, takes: Mapping[str, Any] | None) -> str:
     if takes is None or "any" in takes["kinds"]:
         return ""
@@ -114,8 +126,8 @@ def _of_wrong_kind(key: str, value: Any, takes: Mapping[str, Any] | None) -> str
     if kind == "bool" and "bool" not in kinds and "str" in kinds:
         return f'{key} is {str(value).lower()}, which YAML makes of an unquoted yes or no; quote it: {key}: "no"'
     fits = kind in kinds or (kind == "int" and "float" in kinds)
-    # Names in a text with commas are taken for a list, and one name for a list of one; numbers are not.
-    fits = fits or ({kind, *kinds} >= {"list", "str"} and not _is_number(str(value)))
+    # One name is taken for a list of one; a number is not.
+    fits = fits or (kind == "str" and "list" in kinds and not _is_number(value))
     if kind == "null" and not fits:
         return f"{key} has no value; give {words}, or leave the key out"
     if not fits:

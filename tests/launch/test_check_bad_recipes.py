@@ -17,7 +17,9 @@ from small_runs import GRPO, SFT, furnish, register, rewrite, rows_of, write
 
 from distill.dataset_info import entry
 from launch import cli, engine
-from launch.check import place
+from launch.check import Place, State, place, rewards
+from launch.check.finding import of
+from launch.check.kinds import look_over
 
 pytestmark = pytest.mark.engine  # the engines are asked about keys, templates and memory, in their own stacks
 
@@ -362,6 +364,25 @@ def test_all_mistakes_are_told_at_once(
     assert "4 things to mend" in said
     for part in ("learning_rate", "cutof_len", "chatmll", "WANDB_API_KEY"):
         assert part in said
+
+
+ODD = [None, -1, 1.5, True, [1], {"a": 1}, float("nan")]
+READ_EARLY = [("sft", SFT, key) for key in ("cutoff_len", "dataset", "report_to", "model_name_or_path")] + [
+    ("grpo", GRPO, key)
+    for key in ("dataset_name", "dataset_mixture", "reward_funcs", "num_generations", "max_prompt_length", "output_dir")
+]
+
+
+@pytest.mark.parametrize(("kind", "good", "key"), READ_EARLY, ids=[f"{kind}: {key}" for kind, _, key in READ_EARLY])
+def test_a_value_of_any_kind_is_told_and_breaks_nothing(
+    kind: str, good: dict[str, Any], key: str, run_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that fails on a recipe's value would say nothing about the recipe."""
+    machine(monkeypatch, 0)
+    monkeypatch.setattr(rewards, "worth", lambda *_: iter(()))  # a process of its own each time, on the same rewards
+    for value in ODD:
+        findings = look_over(kind, {**good, key: value}, Place(place.this_machine())).findings
+        assert of(findings, State.MISTAKE, State.LACKING, State.UNKNOWN) or value is None, value
 
 
 @contextlib.contextmanager
