@@ -1,115 +1,181 @@
-"""The model under evaluation: an OpenAI-compatible server whose address is no part of the evaluation."""
+"""The model under evaluation: an HTTP endpoint whose address is no part of the evaluation.
+
+EvalScope's own client is not used: it has no bound on the whole of a request (a server that drips bytes is waited for
+without end), turns a refused prompt's error text into an answer, and takes 3 ms of processor time a request.
+"""
 
 from __future__ import annotations
 
-import functools
+import json
+import time
+from abc import abstractmethod
 from typing import Any
 from urllib.parse import urlsplit
 
-import openai
-from evalscope.api.messages import ContentText
-from evalscope.api.model import ModelOutput
-from evalscope.models.openai_compatible import OpenAICompatibleAPI
+import aiohttp
+from evalscope.api.messages import ChatMessage, ContentText
+from evalscope.api.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage
+from evalscope.utils.function_utils import retry_call
 
 from eval_adapters.bounded import Bounded
 from eval_adapters.gate import EndpointDown, Gate
 from eval_adapters.identity import is_loopback
-from eval_adapters.scoring import join_reasoning
+from eval_adapters.scoring import SERVER_SPOKE, join_reasoning
+
+_NO_RETRY = {400, 401, 403, 404, 422}
+"""The refusals that no retry can help; other codes are tried again."""
+
+_KEEPALIVE_S = 4.0
+"""Idle connections are dropped before uvicorn drops them (5 s), so that no request is sent into a closing one."""
+
+_TOO_LONG = ("maximum context length", "context_length_exceeded", "context window", "input length", "too many tokens")
+"""What servers say where a prompt is longer than the context: vLLM, OpenAI, transformers, DashScope."""
+
+_FILTERED = ("content_filter", "content_policy_violation")
 
 
 class EmptyChoices(ValueError):
-    """The server answered 200 and sent no choice."""
+    """The server answered 200 and sent no text."""
 
 
 class HttpError(RuntimeError):
-    """An endpoint of another protocol answered with an HTTP error; the names are those that EvalScope reads."""
+    """The server answered with an HTTP error."""
 
-    def __init__(self, code: int, message: str, body: Any) -> None:
+    def __init__(self, code: int, text: str) -> None:
         super().__init__(f"http {code}")
-        self.status_code, self.message, self.body = code, message, body
-        self.code = body.get("code") if isinstance(body, dict) else None
+        self.code, self.text = code, text
 
 
 class PromptRefused(HttpError):
-    """No retry can help: the request itself is refused."""
+    """The server answered with an error that no retry can help."""
 
 
 class EarlierTurnFailed(RuntimeError):
     """A turn of a dialogue cannot be asked, since an earlier one has no answer."""
 
 
-class Endpoint(OpenAICompatibleAPI):  # type: ignore[misc]
-    """EvalScope's OpenAI client without the SDK's hidden retries, with a bound on the whole of each attempt.
+class Endpoint(ModelAPI):  # type: ignore[misc]
+    """Posts JSON to one address and reads JSON, each attempt bounded as a whole; what is posted, a subclass says.
 
     EvalScope takes an instance as a task's model and writes the class's name into the cache identity; given an
     address it would write that, and a server on another port could not resume.
     """
 
-    def __init__(self, model_id: str, api_url: str, api_key: str, gate: Gate, timeout_s: float) -> None:
-        # One attempt of EvalScope would otherwise be three requests of the SDK.
-        super().__init__(model_name=model_id, base_url=api_url, api_key=api_key, max_retries=0)
-        self.client.close()
-        self._gate = gate
-        self.client: Any = _BoundedClient(self.base_url, api_key, timeout_s)
-
-    def generate(self, *args: Any, **kwargs: Any) -> ModelOutput:
-        """One row's request with its retries; raises what the last attempt raised, or `EndpointDown`."""
-        with self._gate.request():
-            return super().generate(*args, **kwargs)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.close()
-
-    def chat_choices_from_completion(self, completion: Any, tools: Any) -> Any:
-        """EvalScope's reading of the choices, save two things.
-
-        No choice at all is a failed request, not an empty answer. And the text stays as the model wrote it: from a
-        plain string EvalScope cuts a think block, wherever it stands, and the form could not be judged any more.
-        """
-        if not completion.choices:
-            raise EmptyChoices("the server sent no choices")
-        choices = super().chat_choices_from_completion(completion, tools)
-        for choice, sent in zip(choices, sorted(completion.choices, key=lambda sent: sent.index), strict=True):
-            reasoning = getattr(sent.message, "reasoning_content", None) or getattr(sent.message, "reasoning", None)
-            text = sent.message.refusal or sent.message.content or ""
-            whole = join_reasoning(reasoning or "", text, cut=choice.stop_reason == "max_tokens")
-            choice.message.content = [ContentText(text=whole)]
-        return choices
-
-
-class _BoundedClient:
-    """The part of OpenAI's synchronous client that EvalScope uses, `chat.completions.create`, with a total deadline."""
-
-    def __init__(self, base_url: str, api_key: str, timeout_s: float) -> None:
-        http = openai.DefaultAsyncHttpxClient(trust_env=behind_proxy(base_url))
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=http)
-        self._timeout_s = timeout_s
+    def __init__(self, model_id: str, url: str, headers: dict[str, str], gate: Gate, timeout_s: float) -> None:
+        super().__init__(model_name=model_id)
+        self._url, self._gate, self._timeout_s = url, gate, timeout_s
         self._bounded = Bounded()
-        whole = self._client.chat.completions.create
+        self._session = self._bounded.run(self._opened(headers), timeout_s)
 
-        @functools.wraps(whole)  # EvalScope reads the signature, to see which parameters go into extra_body
-        def create(**request: Any) -> Any:
-            return self._bounded.run(whole(**request), timeout_s)
+    @abstractmethod
+    def body(self, messages: list[ChatMessage], config: GenerateConfig) -> Any:
+        """The JSON that asks for one completion."""
 
-        self.create = create
+    @abstractmethod
+    def read(self, reply: Any) -> ModelOutput:
+        """The completion in a reply; raises `EmptyChoices` where there is none."""
 
-    @property
-    def chat(self) -> _BoundedClient:
-        return self
+    def generate(self, input: list[ChatMessage], tools: Any, tool_choice: Any, config: GenerateConfig) -> ModelOutput:
+        """One row's request with its retries; raises what the last attempt raised, or `EndpointDown`.
 
-    @property
-    def completions(self) -> _BoundedClient:
-        return self
+        A prompt that the server refuses for its length or its content is an output without text, since asking again
+        cannot help; its stop reason says which (see `scoring.SERVER_SPOKE`).
+        """
+        body = self.body(input, config)
+        with self._gate.request():
+            started = time.monotonic()
+            try:
+                output = retry_call(
+                    lambda: self.read(self._bounded.run(self._posted(body), self._timeout_s)),
+                    retries=config.retries,
+                    sleep_interval=config.retry_interval,
+                    no_retry_exceptions=(PromptRefused,),
+                )
+            except PromptRefused as refusal:
+                said = refusal.text.lower()
+                too_long, filtered = (any(word in said for word in words) for words in (_TOO_LONG, _FILTERED))
+                if refusal.code not in (400, 422) or not (too_long or filtered):
+                    raise
+                reason = "model_length" if too_long else "content_filter"
+                output = ModelOutput.from_content(self.model_name, "", stop_reason=reason)
+            output.time = time.monotonic() - started
+            return output
 
     def close(self) -> None:
-        self._bounded.run(self._client.close(), self._timeout_s)
+        """Close the connections and end the thread of the requests."""
+        self._bounded.run(self._session.close(), self._timeout_s)
         self._bounded.close()
 
+    async def _opened(self, headers: dict[str, str]) -> aiohttp.ClientSession:
+        # This machine is not behind a proxy, whatever the environment says of the outside.
+        outside = not is_loopback(urlsplit(self._url).hostname or "")
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S)  # the gate bounds the requests
+        timeout = aiohttp.ClientTimeout(total=None)  # `Bounded` has it
+        return aiohttp.ClientSession(headers=headers, connector=connector, timeout=timeout, trust_env=outside)
 
-def behind_proxy(url: str) -> bool:
-    """Whether the environment's proxy counts: this machine is not behind it, whatever it says of the outside."""
-    return not is_loopback(urlsplit(url).hostname or "")
+    async def _posted(self, body: Any) -> Any:
+        try:
+            async with self._session.post(self._url, json=body) as response:
+                text = await response.text(encoding="utf-8", errors="replace")
+        except aiohttp.ClientError as error:
+            raise ConnectionError(type(error).__name__) from None
+        if response.status >= 400:
+            raise (PromptRefused if response.status in _NO_RETRY else HttpError)(response.status, text)
+        return json.loads(text)
+
+
+class OpenAIEndpoint(Endpoint):
+    """An endpoint of OpenAI's chat completions; `api_url` ends before /chat/completions."""
+
+    def __init__(self, model_id: str, api_url: str, api_key: str, gate: Gate, timeout_s: float) -> None:
+        url = api_url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
+        super().__init__(model_id, url, {"Authorization": f"Bearer {api_key}"}, gate, timeout_s)
+
+    def body(self, messages: list[ChatMessage], config: GenerateConfig) -> dict[str, Any]:
+        """The request; what is None is not sent."""
+        sampling = {
+            "max_tokens": config.max_tokens,
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "top_k": config.top_k,
+            "repetition_penalty": config.repetition_penalty,
+            "seed": config.seed,
+            "stop": config.stop_seqs,
+            **(config.extra_body or {}),
+        }
+        return {
+            "model": self.model_name,
+            "messages": [{"role": message.role, "content": message.text} for message in messages],
+            **{name: value for name, value in sampling.items() if value is not None},
+        }
+
+    def read(self, reply: Any) -> ModelOutput:
+        """The first choice, as the model wrote it: reasoning that was sent apart is put back in front."""
+        choices = reply.get("choices") if isinstance(reply, dict) else None
+        if not choices:
+            raise EmptyChoices("the reply has no choices")
+        message = choices[0].get("message") or {}
+        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+        usage = reply.get("usage") or {}
+        return completed(
+            self.model_name,
+            message.get("refusal") or message.get("content") or "",
+            reasoning,
+            {"length": "max_tokens", "content_filter": "content_filter"}.get(choices[0].get("finish_reason"), "stop"),
+            usage.get("prompt_tokens"),
+            usage.get("completion_tokens"),
+        )
+
+
+def completed(model: str, text: str, reasoning: str, stop_reason: str, sent: Any, made: Any) -> ModelOutput:
+    """EvalScope's output for a completion; `sent` and `made` are its tokens, where the server counted them."""
+    output = ModelOutput.from_content(model, "", stop_reason=stop_reason)
+    whole = join_reasoning(reasoning, text, cut=stop_reason == "max_tokens")
+    # Set afterwards: made with its text, a message loses a think block that stands in it.
+    output.message.content = [ContentText(text="" if stop_reason in SERVER_SPOKE else whole)]
+    if isinstance(sent, int) and isinstance(made, int):
+        output.usage = ModelUsage(input_tokens=sent, output_tokens=made, total_tokens=sent + made)
+    return output
 
 
 def failure_cause(error: BaseException) -> str:
@@ -121,10 +187,11 @@ def failure_cause(error: BaseException) -> str:
             return "an earlier turn failed"
         case EmptyChoices():
             return "empty choices"
-        case openai.APITimeoutError() | TimeoutError():
+        case TimeoutError():
             return "timed out"
-        case openai.APIConnectionError() | ConnectionError():
+        case OSError():
             return "connection failed"
-        case openai.APIStatusError() | HttpError():
-            return f"http {error.status_code}"
-    return f"unreadable reply ({type(error).__name__})"
+        case HttpError():
+            return f"http {error.code}"
+    status = getattr(error, "status_code", None)  # EvalScope's own clients, under its own command
+    return f"http {status}" if isinstance(status, int) else f"unreadable reply ({type(error).__name__})"

@@ -47,7 +47,7 @@ def evaluate(
     register()
     from evalscope import TaskConfig, run_task
 
-    from eval_adapters.endpoint import Endpoint
+    from eval_adapters.endpoint import Endpoint, OpenAIEndpoint
     from eval_adapters.gate import Gate
     from eval_adapters.requests_endpoint import RequestsEndpoint
 
@@ -57,9 +57,9 @@ def evaluate(
     name = of(test_set.benchmark).name
     extra = test_set.model_dump(mode="json", include={"system_prompt", "few_shot", "columns"}, exclude_none=True)
     gate = Gate(settings.batch, PATIENCE + settings.batch, on_reply)
-    endpoint: Endpoint | RequestsEndpoint
+    endpoint: Endpoint
     if form is None:
-        endpoint = Endpoint(model_id, api_url, api_key, gate, settings.timeout_s)
+        endpoint = OpenAIEndpoint(model_id, api_url, api_key, gate, settings.timeout_s)
     else:
         endpoint = RequestsEndpoint(model_id, api_url, api_key, gate, settings.timeout_s, form)
     task = TaskConfig(
@@ -87,8 +87,26 @@ def evaluate(
         use_cache=str(work_dir) if (work_dir / "configs" / "task_config.yaml").is_file() else None,
         rerun_review=review_again,
     )
-    with contextlib.closing(endpoint), _quiet(), _on_interrupt(gate.stop):
+    with contextlib.closing(endpoint), _quiet(), _without_charts(), _on_interrupt(gate.stop):
         run_task(task)
+
+
+@contextlib.contextmanager
+def _without_charts() -> Iterator[None]:
+    """Leave out EvalScope's own page of charts: two seconds of work on what `finr1 report` shows.
+
+    There is no option for it. `evalscope.report` imports the page's maker (and plotly with it) when the name is first
+    looked up, so a name that stands there already spares that, too; it is taken away afterwards.
+    """
+    from evalscope import report
+
+    made_by_name = "gen_html_report_file"
+    before = vars(report).get(made_by_name)
+    setattr(report, made_by_name, lambda folder: f"{folder}: left to finr1 report")
+    try:
+        yield
+    finally:
+        delattr(report, made_by_name) if before is None else setattr(report, made_by_name, before)
 
 
 @contextlib.contextmanager
