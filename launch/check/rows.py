@@ -171,10 +171,12 @@ def grpo_files(data: Mapping[str, Any], name: Any, place: Place) -> tuple[list[P
     """
     files: list[Path] = []
     said: list[Finding] = []
-    parts = (data.get("dataset_mixture") or {}).get("datasets") or []
-    named = [part.get("id") if isinstance(part, dict) else part for part in parts] or [name]
-    if parts and not all(isinstance(each, str) for each in named):
-        return [], [mistake("data", "dataset_mixture: datasets is a list of mappings, each with the id of a set")]
+    named = [name]
+    if mixture := data.get("dataset_mixture"):
+        parts = mixture.get("datasets")
+        named = [part.get("id") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+        if not named or not all(isinstance(each, str) for each in named):
+            return [], [mistake("data", "dataset_mixture: datasets is a list of mappings, each with the id of a set")]
     for each in named:
         if each is None:
             said.append(
