@@ -98,14 +98,16 @@ def screen(
 
 
 @app.command()
-def overlap(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
+def overlap(
+    path: Recipe, set_: Set = None, skip_bad: SkipBad = False, engine: Engine = "cores", address: Address = None
+) -> None:
     """Find training questions that stand in a test set, or repeat an earlier one, and show the pairs.
 
     Example: finr1 overlap recipes/distill/overlap.yaml
     """
     from launch.stages import run_overlap
 
-    _print(run_overlap(_absolute(path), overrides=set_, skip_bad=skip_bad))
+    _print(run_overlap(_absolute(path), overrides=set_, skip_bad=skip_bad, engine=engine, address=address))
 
 
 @app.command()
@@ -129,6 +131,7 @@ def check(
     ] = None,
     accelerate: Annotated[str | None, typer.Option(help="GRPO: the accelerate configuration of the launch.")] = None,
     processes: Annotated[int | None, typer.Option(help="GRPO: the ranks of the launch.")] = None,
+    grpo_engine: Annotated[str, typer.Option("--engine", help="GRPO: trl, or open-r1 (a real one).")] = "trl",
 ) -> None:
     """Look a recipe over before it costs anything: keys, files, columns, golds, rewards, lengths, batches, memory.
 
@@ -148,7 +151,7 @@ def check(
     from launch.inspection import inspect_recipe
 
     shape = _absolute(accelerate) if accelerate else None
-    inspect_recipe(_absolute(path), set_ or [], Console(), gpu, shape, processes)
+    inspect_recipe(_absolute(path), set_ or [], Console(), gpu, shape, processes, grpo_engine == "open-r1")
 
 
 @app.command()

@@ -62,10 +62,17 @@ def run_screen(
     return _once(settings, _on(engine, address, lambda rows_to: screen.run(settings, serve, rows_to)))
 
 
-def run_overlap(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
+def run_overlap(
+    name: str,
+    *,
+    overrides: list[str] | None = None,
+    skip_bad: bool = False,
+    engine: str = "cores",
+    address: str | None = None,
+) -> Summary:
     """Training questions that copy test questions or each other."""
     settings = recipe.settings(overlap.Settings, _load(name, overrides, skip_bad), name)
-    return _once(settings, lambda: overlap.run(settings))
+    return _once(settings, _on(engine, address, lambda rows_to: overlap.run(settings, rows_to)))
 
 
 def run_export(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:

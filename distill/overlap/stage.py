@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import Any, BinaryIO, Literal, NamedTuple, TextIO
 
 from pydantic import Field, model_validator
 from rapidfuzz.distance import Levenshtein
@@ -22,13 +24,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from distill import manifest
-from distill.overlap.contamination import TestIndex, fold_question
+from distill.overlap.contamination import Match, TestIndex, fold_question
 from distill.overlap.duplicates import Frequencies, Seen, repeats
 from distill.overlap.folding import fold, tokens
 from distill.progress import progress_bars
 from distill.questions import located, read_questions
 from distill.records import Question, written_whole
 from distill.sources import Source
+from distill.spread import Cores, Engine
 from distill.stage import StageSettings
 from reward_plugins.errors import Refused
 
@@ -82,14 +85,17 @@ class _Test(NamedTuple):
     question: str
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, engine: Engine | None = None) -> dict[str, Any]:
     """Flag questions; returns counts by reason, kind and set. Raises `Refused` for bad input.
+
+    The comparison with test questions is done by `engine`, by default the cores of this machine.
 
     Memory: the test questions, and about 1 KB for each training question where `duplicates` is set.
     """
     if not settings.questions.is_file():
         raise Refused(f"{settings.questions}: no such file; `finr1 prepare` writes it")
     stage = manifest.Run("overlap", settings)
+    engine = engine or Cores()
     bad: Counter[str] = Counter()
     counts: dict[str, Counter[str]] = {"why": Counter(), "kind": Counter(), "set": Counter()}
     examples: list[tuple[str, Flag]] = []
@@ -100,7 +106,7 @@ def run(settings: Settings) -> dict[str, Any]:
         bars.update(bar, completed=len(tests), total=len(tests))
         out, pairs = _open(files, settings.out), _open(files, pairs_path(settings.out))
         bar = bars.add_task("overlap", total=None, note="")
-        for questions, (question, flag, original) in enumerate(_flags(settings, index, tests, bad), 1):
+        for questions, (question, flag, original) in enumerate(_flags(settings, index, tests, bad, engine), 1):
             if flag is not None:
                 for name, counter in counts.items():
                     counter[getattr(flag, name)] += 1
@@ -125,7 +131,7 @@ def run(settings: Settings) -> dict[str, Any]:
         **{name: dict(sorted(counter.items())) for name, counter in counts.items()},
         "bad_lines": dict(bad),
     }
-    stage.done([settings.out, pairs_path(settings.out)], result)
+    stage.done([settings.out, pairs_path(settings.out)], result, engine=engine.name)
     return result
 
 
@@ -163,28 +169,54 @@ def _tests(settings: Settings, bad: Counter[str]) -> tuple[TestIndex, list[_Test
     return index, tests
 
 
+class _Compared(NamedTuple):
+    """What every batch of training questions is compared with."""
+
+    questions: Path
+    with_tests: TestIndex
+
+
+def _matches(compared: _Compared, offsets: list[int]) -> list[Match | None]:
+    with compared.questions.open("rb") as lines:
+        return [compared.with_tests.match(fold_question(_question_at(lines, offset))) for offset in offsets]
+
+
+def _question_at(lines: BinaryIO, offset: int) -> Question:
+    lines.seek(offset)
+    return Question.model_validate_json(lines.readline())
+
+
 def _flags(
-    settings: Settings, index: TestIndex, tests: list[_Test], bad: Counter[str]
+    settings: Settings, index: TestIndex, tests: list[_Test], bad: Counter[str], engine: Engine
 ) -> Iterator[tuple[Question, Flag | None, str]]:
-    """Each training question with its flag, if any, and the text of the question that it copies."""
+    """Each training question with its flag, if any, and the text of the question that it copies.
+
+    Copies of test questions are found question by question, which is the engine's part; repeats in the order of the
+    file, which is this process's.
+    """
     frequencies = Frequencies()
-    if settings.duplicates is not None:
-        for _, question in located(settings.questions, settings.skip_bad):
+    offsets = array("Q")
+    for offset, question in located(settings.questions, settings.skip_bad, bad):
+        offsets.append(offset)
+        if settings.duplicates is not None:
             frequencies.add(fold(question.question))
     seen = Seen(frequencies)
+    compared = _Compared(settings.questions.absolute(), index)  # other machines start in other folders
+    nothing: Iterator[Match | None] = repeat(None, len(offsets))
+    matches = engine.map(_matches, compared, offsets, len(offsets)) if len(index) else nothing
     with settings.questions.open("rb") as lines:
-        for offset, question in located(settings.questions, settings.skip_bad, bad):
-            folded = fold_question(question)
-            if (match := index.match(folded)) is not None:
+        for offset, match in zip(offsets, matches, strict=True):
+            question = _question_at(lines, offset)
+            if match is not None:
                 test = tests[match.row]
                 yield question, Flag("contaminated", test.id, test.set, match.similarity, match.kind), test.question
                 continue
             earlier = None
             if settings.duplicates is not None:
+                folded = fold_question(question)
                 signature = seen.signature(folded)
                 for candidate in seen.candidates(signature):
-                    lines.seek(candidate)
-                    other = Question.model_validate_json(lines.readline())
+                    other = _question_at(lines, candidate)
                     how = repeats(question, folded, other, fold_question(other), frequencies, settings.duplicates)
                     if how is not None:
                         earlier = Flag("duplicate", other.id, other.source, how[1], how[0]), other.question
