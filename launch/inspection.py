@@ -32,10 +32,12 @@ def inspect_recipe(
     gpu: str | None = None,
     accelerate: str | None = None,
     processes: int | None = None,
+    open_r1: bool = False,
 ) -> None:
     """Check one recipe of any kind and print all that was found.
 
     `gpu` describes another machine to run on ("8x80": eight cards of 80 GiB); what this one lacks does not count then.
+    `accelerate`, `processes` and `open_r1` (the engine is a real open-r1) say how `finr1 grpo` will be called.
 
     Raises:
         Refused: all mistakes, and all that this machine lacks, each in one sentence.
@@ -47,7 +49,7 @@ def inspect_recipe(
     if kind == "pipeline":
         checked = look_over_pipeline(asked, overrides, path, place)
     else:
-        checked = look_over(kind, recipe.load(path, overrides), place, accelerate, processes)
+        checked = look_over(kind, recipe.load(path, overrides), place, accelerate, processes, open_r1=open_r1)
     for key, became in checked.became:
         console.print(f"  {key:40} {became}", highlight=False, markup=False)
     table = Table(title=f"{kind} recipe {path}, on {machine.words}", title_justify="left", show_header=False, box=None)

@@ -88,12 +88,15 @@ def grpo(
     sound = {key: value for key, value in asked.items() if key not in wrong}
     try:
         translated = translate(sound, set(kinds))
-        if not open_r1:
-            openr1.refuse_code_rewards(translated)
     except Refused as refusal:
         if "reward_funcs" not in wrong:
             found.append(mistake("keys", str(refusal)))
         return checked
+    if not open_r1:
+        try:
+            openr1.refuse_code_rewards(translated)
+        except Refused as refusal:
+            found.append(mistake("rewards", str(refusal)))
     checked.became += translated.notes
     trl = translated.trl
     ranks = _ranks(translated, launched, processes, place)

@@ -72,14 +72,18 @@ def look_over(
     accelerate: str | None = None,
     processes: int | None = None,
     serve: str | None = None,
+    open_r1: bool = False,
 ) -> Checked:
-    """Check a recipe of a kind; `accelerate` and `processes` are options of `finr1 grpo`, `serve` is one of `finr1 eval`."""
+    """Check a recipe of a kind.
+
+    `accelerate`, `processes` and `open_r1` say how `finr1 grpo` is called, `serve` is an option of `finr1 eval`.
+    """
     if kind == "sft":
         return sft(asked, place)
     if kind == "merge":
         return merge(asked, place)
     if kind == "grpo":
-        return grpo(asked, place, accelerate, processes)
+        return grpo(asked, place, accelerate, processes, open_r1)
     if kind == "accelerate":
         ranks = processes or int(asked.get("num_processes", 1))
         return Checked(list(zero_config.accelerate(asked, ranks, {}, place.machine)))
