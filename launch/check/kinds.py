@@ -128,7 +128,8 @@ def _stage(stage: pipeline.Stage, place: Place) -> list[Finding]:
     except Refused as refusal:
         return [mistake("stages", str(refusal))]
     options = {key: stage.options[key] for key in ("accelerate", "processes", "serve") if key in stage.options}
-    return look_over(stage.stage, whole, place, **options).findings
+    open_r1 = stage.stage == "grpo" and stage.options.get("engine") == "open-r1"
+    return look_over(stage.stage, whole, place, **options, open_r1=open_r1).findings
 
 
 def _whole(stage: pipeline.Stage) -> dict[str, Any]:
