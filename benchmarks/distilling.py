@@ -86,6 +86,7 @@ def endpoint() -> Iterator[str]:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
     process.start()
+    theirs.close()  # so that a process that dies is an error here, and no wait without end
     try:
         yield f"http://127.0.0.1:{ours.recv()}/v1"
     finally:

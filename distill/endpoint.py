@@ -19,6 +19,7 @@ import aiohttp
 from pydantic_core import to_json
 
 from distill.ledger import Ledger, is_known
+from distill.patience import Patience
 from distill.prompts import Message
 from distill.records import Usage
 from distill.reply import Reply, Unusable, read_reply
@@ -101,9 +102,11 @@ class Endpoint:
         self._throttle = Throttle(teacher.concurrency, stop)
         self._requests = Pace(teacher.requests_per_minute, stop)
         self._tokens = Pace(teacher.tokens_per_minute, stop)
+        self._is_paced = bool(teacher.requests_per_minute or teacher.tokens_per_minute)
         self._tokens_each: float | None = None
         self._reached = self._answered = self._told = False
         self._sampling = teacher.sampling()
+        self._patience = Patience(teacher.timeout_s)
 
     async def __aenter__(self) -> Endpoint:
         headers = {"Content-Type": "application/json"}
@@ -111,7 +114,7 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self._key}"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),  # the throttle is the limit
-            timeout=aiohttp.ClientTimeout(total=self.teacher.timeout_s, sock_connect=_CONNECT_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),  # the rest is `_patience`
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=not _is_local(self.url),  # proxies of the environment, except to this machine
@@ -119,6 +122,7 @@ class Endpoint:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self._patience.close()
         await self._session.close()
 
     async def ask(self, prompt: list[Message]) -> Outcome | None:
@@ -153,22 +157,26 @@ class Endpoint:
 
     async def _admitted(self, body: bytes, most: Usage, retry: bool) -> Outcome | None:
         """One attempt, once rates and cap allow it, and its bill."""
-        await self._requests.wait()
-        taken = await self._tokens.wait(lambda: self._tokens_each or _estimate(most))
-        await self._throttle.pause()  # another request may have been turned down in the meantime
+        taken = 0.0
+        if self._is_paced:
+            await self._requests.wait()
+            taken = await self._tokens.wait(lambda: self._tokens_each or _estimate(most))
+        if self._throttle.pauses:  # another request may have been turned down in the meantime
+            await self._throttle.pause()
         if self._stop:
             return None
         teacher = self.teacher
-        key = await self._ledger.admit(teacher, teacher.bill(Usage(), most), self._stop)
+        key = await self._ledger.admit(teacher, teacher.bill(most, most), self._stop)
         if key is None:
             return None
-        started = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
             result = await self._attempt(body)
         except Refused:
             self._ledger.ended(key, teacher, Usage(), 0.0, failed="the endpoint does not work", retry=retry)
             raise
-        latency = asyncio.get_running_loop().time() - started
+        latency = clock() - started
         usage = result.usage
         if isinstance(result, Failure) and not result.billed:
             self._ledger.ended(key, teacher, usage, 0.0, failed=result.reason, retry=retry)
@@ -202,12 +210,13 @@ class Endpoint:
 
     async def _attempt(self, body: bytes) -> Reply | Failure:
         try:
-            async with self._session.post(self.url, data=body, allow_redirects=False) as response:
+            with self._patience:
+                response = await self._session.post(self.url, data=body, allow_redirects=False)
                 self._reached = True
-                payload = await response.read()
-                if response.status == 200:
-                    return read_reply(payload, self.teacher.prefill.text if self.teacher.prefill else "")
-                return self._turned_down(response, payload, body)
+                payload = await response.read()  # to its end, or it closes the connection
+            if response.status == 200:
+                return read_reply(payload, self.teacher.prefill.text if self.teacher.prefill else "")
+            return self._turned_down(response, payload, body)
         except Unusable as reason:
             return Failure(str(reason), billed=True, usage=reason.usage)
         except aiohttp.ClientSSLError:

@@ -136,17 +136,20 @@ class Journal:
 
     def append(self, trace: Trace) -> None:
         """Write one finished request. After a failed write nothing of the line is left."""
-        line = trace.model_dump_json().encode() + b"\n"
-        with full_disk_refused(self.path):
-            try:
-                written = 0
-                while written < len(line):
-                    written += os.write(self._fd, line[written:])
-            except OSError:
-                os.ftruncate(self._fd, self._end)
+        self.append_line(trace.id, trace.model_dump_json().encode() + b"\n", trace.error is None)
+
+    def append_line(self, request_id: str, line: bytes, answered: bool) -> None:
+        """The same for a trace that is a line, with its end, already."""
+        try:
+            written = os.write(self._fd, line)
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
+        except OSError:
+            os.ftruncate(self._fd, self._end)
+            with full_disk_refused(self.path):
                 raise
         self._end += len(line)
-        self._note(trace.id, trace.error is None, slot_of(trace.id))
+        self._note(request_id, answered, slot_of(request_id))
 
     def sync(self) -> None:
         """Put on the disk what was appended; blocks, so an event loop calls it in a thread."""
@@ -165,11 +168,12 @@ class Journal:
         self.close()
 
     def _note(self, request_id: str, answered: bool, slot: str) -> None:
-        self._finished.add(hash(request_id))
+        key = hash(request_id)
+        self._finished.add(key)
         if answered:
             self._answered_slots.add(hash(slot))
         else:
-            self._errors.add(hash(request_id))
+            self._errors.add(key)
 
     def _drop_errors(self, skip_bad: bool) -> None:
         """Leave the answers only, so that a request never has two lines."""

@@ -118,7 +118,10 @@ class Ledger:
 
     def account(self, teacher: str) -> Account:
         """A teacher's account."""
-        return self.accounts.setdefault(teacher, Account())
+        account = self.accounts.get(teacher)
+        if account is None:
+            account = self.accounts[teacher] = Account()
+        return account
 
     async def admit(self, teacher: Teacher, most: float, stop: Stop) -> str | None:
         """Promise the most that a request may cost, and return the key to end it with; None if it is not to be sent.
@@ -156,15 +159,20 @@ class Ledger:
     ) -> None:
         """Bill what a request cost; `known` where the endpoint said for how many tokens (or turned it down unbilled)."""
         event: dict[str, Any] = {"ended": key, "teacher": teacher.name, "tokens": _counts(usage)}
-        event |= {"cost": cost, "currency": teacher.prices.currency} if teacher.prices else {}
-        event |= {"failed": failed} if failed else {}
-        event |= {} if known else {"uncounted": 1}
-        event |= {"retry": 1} if retry else {}
+        if teacher.prices:
+            event["cost"], event["currency"] = cost, teacher.prices.currency
+        if failed:
+            event["failed"] = failed
+        if not known:
+            event["uncounted"] = 1
+        if retry:
+            event["retry"] = 1
         self._write(event)
-        waiting, self._room = self._room, []
-        for turn in waiting:
-            if not turn.done():
-                turn.set_result(None)
+        if self._room:
+            waiting, self._room = self._room, []
+            for turn in waiting:
+                if not turn.done():
+                    turn.set_result(None)
 
     def hold(self, key: str, teacher: Teacher, cost: float) -> bool:
         """Promise money for a batch file until `release`, or change its promise; False where the cap has no room."""
@@ -242,28 +250,19 @@ class Ledger:
         line, self._unwritten = self._unwritten, b""
         if not line:
             return
-        with full_disk_refused(self.path):
-            try:
-                written = os.write(self._fd, line)
-                if written < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                os.ftruncate(self._fd, self._end)
+        try:
+            written = os.write(self._fd, line)
+            if written < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._fd, self._end)
+            with full_disk_refused(self.path):
                 raise
         self._end += len(line)
 
     def _apply(self, event: dict[str, Any]) -> None:
         """The one place in which a line changes the accounts, live and on reading."""
-        if "accounts" in event:
-            for name, values in event["accounts"].items():
-                self.accounts[name] = Account(**values)
-            for key, hold in event["held"].items():
-                self._promise(key, Hold(*hold))
-        elif "sent" in event:
-            self._promise(event["sent"], Hold(event["teacher"], event["currency"], event["cost"]))
-        elif "released" in event:
-            self._unpromise(event["released"])
-        else:
+        if "ended" in event:
             self._unpromise(event["ended"])
             account = self.account(event["teacher"])
             account.requests += 1
@@ -276,6 +275,15 @@ class Ledger:
             account.cached_tokens += cached
             account.completion_tokens += completion
             account.add_cost(event.get("currency"), event.get("cost", 0.0))
+        elif "accounts" in event:
+            for name, values in event["accounts"].items():
+                self.accounts[name] = Account(**values)
+            for key, hold in event["held"].items():
+                self._promise(key, Hold(*hold))
+        elif "sent" in event:
+            self._promise(event["sent"], Hold(event["teacher"], event["currency"], event["cost"]))
+        elif "released" in event:
+            self._unpromise(event["released"])
 
     def _promise(self, key: str, hold: Hold) -> None:
         self._unpromise(key)

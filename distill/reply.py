@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from types import NoneType
 from typing import Any, NamedTuple
 
 from distill.records import Usage
 from reward_plugins.completion import completion_text, parse
+
+# The form itself, when no other "<" is near a tag: most completions, at a fifth of the cost of taking one apart.
+_IN_FORM = re.compile(r"\s*<think>([^<]*)</think>\s*<answer>([^<]*)</answer>\s*")
 
 
 class Unusable(Exception):
@@ -62,7 +67,7 @@ def reply_of(data: Any, prefill: str = "") -> Reply:
     if not choices:
         raise Unusable("empty choices", usage)
     message = choices[0].get("message") if isinstance(choices[0], dict) else None
-    if not isinstance(message, dict) or not isinstance(message.get("content"), str | list | None):
+    if not isinstance(message, dict) or not isinstance(message.get("content"), (str, list, NoneType)):
         raise Unusable("a choice without a message", usage)
     text = _clean(completion_text([message]))
     if text and not text.lstrip().startswith(prefill.strip()):
@@ -78,6 +83,8 @@ def in_one_form(text: str) -> tuple[str, str, str]:
     tags (models with reasoning of their own do not write them). Nothing else is added or mended: a completion that keeps
     no form stays as it is, for the filter to see.
     """
+    if found := _IN_FORM.fullmatch(text):
+        return found[1].strip(), found[2].strip(), text.strip()
     parsed = parse(text)
     reasoning = parsed.reasoning.strip()
     if parsed.blocks:
@@ -94,7 +101,7 @@ def completion(reasoning: str, answer: str) -> str:
 
 def _clean(text: str) -> str:
     """The text without lone surrogates, which JSON can escape and UTF-8 cannot hold."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _usage(raw: Any) -> Usage:

@@ -186,7 +186,9 @@ class Teacher(BaseModel):
         """The most tokens that one answer is billed, or None where nothing says so."""
         if self.prices and self.prices.completion_limit:
             return self.prices.completion_limit
-        return max((int(self.sampling()[key]) for key in _ASKED_FOR_TOKENS if key in self.sampling()), default=None)
+        asked = {"max_tokens": self.max_tokens, **self.extra_body}
+        limits = [int(asked[key]) for key in _ASKED_FOR_TOKENS if asked.get(key) is not None]
+        return max(limits, default=None)
 
     def worst(self, prompt: list[Message]) -> Usage:
         """The most tokens that one request can be billed; completion None where nothing bounds it.

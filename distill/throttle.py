@@ -59,18 +59,24 @@ class Throttle:
         """How many requests may run at once now."""
         return max(1, int(self._limit))
 
+    @property
+    def pauses(self) -> bool:
+        """Whether an endpoint's wish to wait after a 429 has not run out."""
+        return self._resume_at > 0.0 and self._resume_at > asyncio.get_running_loop().time()
+
     async def __aenter__(self) -> None:
-        loop = asyncio.get_running_loop()
         while not self._stop:
-            await self.pause()
-            if self._running < self.limit:
+            if self.pauses:
+                await self.pause()
+            if self._running < int(self._limit):  # never below 1
                 break
-            await self._turn(loop.create_future())
+            await self._turn(asyncio.get_running_loop().create_future())
         self._running += 1
 
     async def __aexit__(self, *exc: object) -> None:
         self._running -= 1
-        self._wake(2)  # two for one that ended, since the limit may have grown; who wakes in vain waits again
+        if self._waiting:
+            self._wake(2)  # two for one that ended, since the limit may have grown; who wakes in vain waits again
 
     async def pause(self) -> None:
         """Wait for as long as the endpoint asked for after a 429; returns at once where it did not."""
