@@ -6,10 +6,10 @@ import hashlib
 import json
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from pydantic_core import from_json, to_json
@@ -162,10 +162,10 @@ class Plan:
         journal = self.journal
         if not len(journal) and not self.out:
             return Look(wanted=self.teacher.samples)  # a first run
-        wanted = answered = errors = in_batch = changed = 0
         request_ids = self.request_ids(question, self.prompt(question))
         if len(request_ids) == 1 and journal.is_answered(request_ids[0]):
             return _ANSWERED
+        wanted = answered = errors = in_batch = changed = 0
         for request_id in request_ids:
             wanted += 1
             if request_id in journal:
@@ -244,7 +244,7 @@ class Survey:
         """The question of a line without any check, if nothing is left to ask about it."""
         self._finished = ()
         try:
-            question = cast(Question, SimpleNamespace(**(_DEFAULTS | from_json(line, cache_strings="keys"))))
+            question = cast(Question, _Glanced(from_json(line, cache_strings="keys")))
             looks = tuple([plan.look(question, self.count + 1) for plan in self.plans])
         except (ValueError, KeyError, TypeError, AttributeError):
             return None  # the full check says what is wrong with it
@@ -255,4 +255,12 @@ class Survey:
         return question
 
 
-_DEFAULTS: dict[str, Any] = {"context": "", "choices": None, "meta": {}}
+class _Glanced:
+    """A line that stands for its question: the same names, nothing checked."""
+
+    context = ""
+    choices: dict[str, str] | None = None
+    meta: Mapping[str, Any] = MappingProxyType({})
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.__dict__ = row

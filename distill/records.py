@@ -129,6 +129,9 @@ class Verdict(Record):
 
 R = TypeVar("R", bound=Record)
 
+# Of a file that is read from end to end: a hundred long traces for each call to the kernel, and less than a cache holds.
+_READ_AHEAD = 1 << 18
+
 
 def read_records(path: Path, kind: type[R], skip_bad: bool = False, bad: Counter[str] | None = None) -> Iterator[R]:
     """Yield the records of a JSON Lines file.
@@ -147,7 +150,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     if not path.is_file():
         raise Refused(f"{path}: no such file")
     offset = 0
-    with path.open("rb") as lines:
+    with path.open("rb", buffering=_READ_AHEAD) as lines:
         for number, line in enumerate(lines, 1):
             if not line.isspace():
                 yield number, offset, line
