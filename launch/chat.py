@@ -186,14 +186,15 @@ def chatting(settings: ChatSettings) -> Iterator[Page]:
     suggestions = _suggestions(settings.suggestions)
     log = data / LOG
     listening.need_free_port(settings.host, settings.port, log)
-    python = stacks.python("chat")
     with contextlib.ExitStack() as servers:
         connections = [_connect(model, settings.serve, servers) for model in settings.models]
+        rows = [row for connection in connections for row in _rows(connection)]
+        python = stacks.python("chat")
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         told = {
             "host": settings.host,
             "port": settings.port,
-            "models": [row for connection in connections for row in _rows(connection)],
+            "models": rows,
             "settings": {
                 **_SETTINGS,
                 "DATA_DIR": str(data),
@@ -209,7 +210,7 @@ def chatting(settings: ChatSettings) -> Iterator[Page]:
             # These two leave the process's environment as soon as they are read.
             "secrets": {
                 "OPENAI_API_KEYS": ";".join(connection.key for connection in connections),
-                "WEBUI_SECRET_KEY": _secret(data / "secret_key"),
+                "WEBUI_SECRET_KEY": session_secret(data / "secret_key"),
             },
         }
         page = servers.enter_context(
@@ -334,8 +335,12 @@ def _suggestions(path: Path | None) -> list[Suggestion]:
         ) from None
 
 
-def _secret(path: Path) -> str:
-    """What signs the sessions: made once, for its owner alone to read."""
+def session_secret(path: Path) -> str:
+    """What signs the sessions: made once, for its owner alone to read.
+
+    Raises:
+        Refused: somebody else may read it, or it is empty.
+    """
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(32))

@@ -38,6 +38,7 @@ EMAIL, PASSWORD = "ada@example.com", "nine and more letters"
 
 QUESTION = "营业收入由108.3亿元增至125.6亿元，增长率是多少？"
 THOUGHT = "增加额是17.3亿元，再除以108.3亿元。"
+SUM = "17.3 / 108.3"  # short, since a model has to learn it
 FORMULA = r"增长率为 $\frac{125.6-108.3}{108.3}$，即15.97%。"
 REPLIES = {  # question -> (reasoning that the server parsed, content)
     QUESTION: ("", f"<think>\n{THOUGHT}\n</think>\n\n<answer>\n{FORMULA}\n</answer>"),
@@ -273,7 +274,7 @@ def reasoning_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) 
     talk = [
         {"role": "system", "content": PROMPT},
         {"role": "user", "content": QUESTION},
-        {"role": "assistant", "content": f"<think>{THOUGHT}</think><answer>15.97%</answer>"},
+        {"role": "assistant", "content": f"<think>{SUM}</think><answer>15.97%</answer>"},
     ]
     words = [stacks.python("rl"), HERE / "teach_tiny_model.py", tiny_model, out]
     subprocess.run(words, input=json.dumps([talk]).encode(), check=True, env=environment(None), capture_output=True)
@@ -288,7 +289,7 @@ def test_server_and_page_from_one_command(reasoning_model: Path, tmp_path: Path)
         sign_up(page, chat.url)
         shown = ask(page, QUESTION).inner_text()
         print(f"from the command to the answer: {time.monotonic() - begin:.0f} s")
-        assert "15.97%" in shown and "Thought for" in shown and THOUGHT not in shown
+        assert "15.97%" in shown and "Thought for" in shown and SUM not in shown
         keep(page, "chat_real_model")
         chat.process.terminate()  # as a supervisor would
         assert chat.process.wait(60) == 128 + signal.SIGTERM
