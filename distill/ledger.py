@@ -114,7 +114,7 @@ class Ledger:
 
     def spent(self, currency: str) -> float:
         """What was billed in a currency, by all teachers and in all runs."""
-        return sum(account.cost.get(currency, 0.0) for account in self.accounts.values())
+        return sum([account.cost.get(currency, 0.0) for account in self.accounts.values()])
 
     def account(self, teacher: str) -> Account:
         """A teacher's account."""
