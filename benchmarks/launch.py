@@ -44,6 +44,7 @@ def main() -> None:
             both = {form: one_run(home, form, options.model.resolve(), options.steps) for form in ("bare", "glue")}
             if pair:
                 runs.append(both)
+            print(f"pair {pair}: {both}" + ("" if pair else " (not counted)"), file=sys.stderr, flush=True)
     steps = [pair["glue"]["step_s"] / pair["bare"]["step_s"] for pair in runs]
     starts = [pair["glue"]["start_s"] - pair["bare"]["start_s"] for pair in runs]
     print(
