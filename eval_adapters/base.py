@@ -30,7 +30,7 @@ from evalscope.config import TaskConfig
 from evalscope.constants import ScoreStatus, Tags
 from pydantic import ValidationError
 
-from eval_adapters.catalogue import Benchmark
+from eval_adapters.catalogue import BENCHMARKS, Benchmark
 from eval_adapters.endpoint import failure_cause
 from eval_adapters.loading import identity, load
 from eval_adapters.rows import FAILURES, Asked, Message, SetRow
@@ -109,8 +109,9 @@ class FinanceBenchmark(DefaultDataAdapter):  # type: ignore[misc]
 
     def _spec(self, subset: str) -> SetSpec:
         given = {name: value for name, value in self.extra_params.items() if value}
+        name = self.name if self.name in BENCHMARKS else f"{type(self).__module__}.{type(self).__qualname__}"
         try:
-            return SetSpec(benchmark=self.name, path=self._benchmark_meta.dataset_id, subset=subset, **given)
+            return SetSpec(benchmark=name, path=self._benchmark_meta.dataset_id, subset=subset, **given)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise Refused(f"{self.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
