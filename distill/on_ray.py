@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator
+import socket
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import reward_plugins
 from distill.spread import BATCH, Done, Engine, Row, Shared, batches
 from reward_plugins.errors import Refused
 
-# Rows of one task: about half a second of work on traces, beside the few milliseconds that Ray takes to place it.
-_ROWS_A_TASK = 8 * BATCH
+# Rows of one task: about a quarter of a second of work on traces, beside the milliseconds that Ray takes to place it.
+_ROWS_A_TASK = 4 * BATCH
+_PATIENCE_S = 5.0  # in which the head of a cluster takes a connection
 _NOT_THERE = (
     "is not there on this machine of the cluster; put the recipe's files into a folder that all machines see under one "
     "path, and give that path in the recipe"
@@ -44,6 +46,8 @@ class Ray(Engine):
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
     def __enter__(self) -> Ray:
+        if self._address is not None:
+            _need_listener(self._address)
         try:
             import ray
             import ray.data
@@ -76,7 +80,7 @@ class Ray(Engine):
 
     def map(
         self, work: Callable[[Shared, list[Row]], list[Done]], shared: Shared, rows: Iterable[Row], count: int
-    ) -> Iterator[Done]:
+    ) -> Generator[Done]:
         """See `Engine.map`. Memory here: the rows, and results of a few tasks."""
         import ray.data
 
@@ -91,6 +95,17 @@ class Ray(Engine):
             if isinstance(task["done"], Refused):
                 raise task["done"]
             yield from task["done"].rows
+
+
+def _need_listener(address: str) -> None:
+    """Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise Refused(f"--address {address}: not HOST:PORT; give the address that `ray start --head` printed")
+    try:
+        socket.create_connection((host, int(port)), _PATIENCE_S).close()
+    except OSError as error:
+        raise Refused(f"no Ray cluster answers at {address} ({error}); start one by `ray start --head`") from None
 
 
 class _Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,14 @@ def located(
             continue
         seen.add(key)
         yield offset, question
+
+
+def questions_at(path: Path, offsets: Iterable[int]) -> Iterator[Question]:
+    """The questions whose lines start at these offsets, in their order."""
+    with path.open("rb") as file:
+        for offset in offsets:
+            file.seek(offset)
+            yield Question.model_validate_json(file.readline())
 
 
 class QuestionIndex:

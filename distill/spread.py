@@ -7,7 +7,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -34,7 +34,7 @@ class Engine(ABC):
     @abstractmethod
     def map(
         self, work: Callable[[Shared, list[Row]], list[Done]], shared: Shared, rows: Iterable[Row], count: int
-    ) -> Iterator[Done]:
+    ) -> Generator[Done]:
         """Yield what `work(shared, batch)` returns for each row, in the order of the `count` rows.
 
         `work` is a pure function of a module. `shared` is what every batch needs; each process gets it once. Rows are
@@ -55,7 +55,7 @@ class Cores(Engine):
 
     def map(
         self, work: Callable[[Shared, list[Row]], list[Done]], shared: Shared, rows: Iterable[Row], count: int
-    ) -> Iterator[Done]:
+    ) -> Generator[Done]:
         """See `Engine.map`."""
         processes = min(self._workers, -(-count // _WORTH_A_PROCESS))
         if processes <= 1:

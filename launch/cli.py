@@ -111,14 +111,16 @@ def overlap(
 
 
 @app.command()
-def export(path: Recipe, set_: Set = None, skip_bad: SkipBad = False) -> None:
+def export(
+    path: Recipe, set_: Set = None, skip_bad: SkipBad = False, engine: Engine = "cores", address: Address = None
+) -> None:
     """Write the sets that LLaMA-Factory, GRPO and EvalScope read, with their manifest.
 
     Example: finr1 export recipes/distill/quickstart_export.yaml
     """
     from launch.stages import run_export
 
-    _print(run_export(_absolute(path), overrides=set_, skip_bad=skip_bad))
+    _print(run_export(_absolute(path), overrides=set_, skip_bad=skip_bad, engine=engine, address=address))
 
 
 @app.command()

@@ -75,12 +75,19 @@ def run_overlap(
     return _once(settings, _on(engine, address, lambda rows_to: overlap.run(settings, rows_to)))
 
 
-def run_export(name: str, *, overrides: list[str] | None = None, skip_bad: bool = False) -> Summary:
+def run_export(
+    name: str,
+    *,
+    overrides: list[str] | None = None,
+    skip_bad: bool = False,
+    engine: str = "cores",
+    address: str | None = None,
+) -> Summary:
     """Training and test sets, and their entry in `dataset_info.json`."""
     settings = recipe.settings(export.Settings, _load(name, overrides, skip_bad), name)
     if settings.tokenizer:
         models.resolve(settings.tokenizer, home())  # the embedded model is unpacked on first use
-    summary = _once(settings, lambda: export.run(settings))
+    summary = _once(settings, _on(engine, address, lambda rows_to: export.run(settings, rows_to)))
     export.enter(settings)  # the registry is shared and may have been put back since the set was written
     return summary
 

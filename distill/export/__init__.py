@@ -21,6 +21,7 @@ from distill.export.settings import Settings
 from distill.export.write import Writer
 from distill.progress import progress_bars
 from distill.questions import QuestionIndex
+from distill.spread import Cores, Engine
 
 __all__ = ["Settings", "enter", "run"]
 
@@ -34,21 +35,24 @@ def enter(settings: Settings) -> None:
         register(registry, f"{settings.set}_dpo", dpo)
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, engine: Engine | None = None) -> dict[str, Any]:
     """Write the set; returns the counts of rows and of what was left out, by reason.
+
+    Rows for SFT are measured and golds for GRPO checked by `engine`, by default the cores of this machine.
 
     Rows stand in the order of question id, teacher and sample, so the same records give the same bytes. Raises
     `Refused` for bad input, for a test question that is also trained on, for a licence that does not allow the use, and
     where nothing is left to train on; then an older set stays as it is.
     """
     stage = manifest.Run("export", settings)
+    engine = engine or Cores()
     bad: Counter[str] = Counter()
     with QuestionIndex(settings.questions, settings.skip_bad, bad) as questions, progress_bars() as bars:
         bar = bars.add_task("export", total=4, note="reading questions and verdicts")
         pool = Pool(settings, questions, bad)
         licences.permit(pool.sources, settings.use, settings.allow_licences)
         bars.update(bar, advance=1, note="choosing rows")
-        choice = Choice(settings, pool)
+        choice = Choice(settings, pool, engine)
         chosen = choice.sft()
         rl_ids = choice.grpo({candidate.question_id for candidate in chosen})
         pairs = choice.dpo()
@@ -68,7 +72,7 @@ def run(settings: Settings) -> dict[str, Any]:
             outputs += data_card.write(data_card.Told(settings, pool, choice, writer, counts, earlier))
         bars.update(bar, advance=1, note="")
     enter(settings)
-    stage.done(outputs, counts, licences=dict(sorted(writer.licences().items())), stages=earlier)
+    stage.done(outputs, counts, licences=dict(sorted(writer.licences().items())), stages=earlier, engine=engine.name)
     return counts
 
 

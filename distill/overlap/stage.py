@@ -28,7 +28,7 @@ from distill.overlap.contamination import Match, TestIndex, fold_question
 from distill.overlap.duplicates import Frequencies, Seen, repeats
 from distill.overlap.folding import fold, tokens
 from distill.progress import progress_bars
-from distill.questions import located, read_questions
+from distill.questions import located, questions_at, read_questions
 from distill.records import Question, written_whole
 from distill.sources import Source
 from distill.spread import Cores, Engine
@@ -177,8 +177,7 @@ class _Compared(NamedTuple):
 
 
 def _matches(compared: _Compared, offsets: list[int]) -> list[Match | None]:
-    with compared.questions.open("rb") as lines:
-        return [compared.with_tests.match(fold_question(_question_at(lines, offset))) for offset in offsets]
+    return [compared.with_tests.match(fold_question(each)) for each in questions_at(compared.questions, offsets)]
 
 
 def _question_at(lines: BinaryIO, offset: int) -> Question:
