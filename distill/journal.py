@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -101,6 +102,7 @@ class Journal:
         self.bad: Counter[str] = Counter()
         self._finished: set[int] = set()
         self._errors: set[int] = set()
+        self._new_slots = array("q")
         self._answered_slots: set[int] = set()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = _open_locked(path)
@@ -132,6 +134,8 @@ class Journal:
 
     def answered_otherwise(self, request_id: str) -> bool:
         """Whether the question, teacher and sample of this request have an answer, to this or another way of asking."""
+        self._answered_slots.update(self._new_slots)
+        del self._new_slots[:]
         return hash(slot_of(request_id)) in self._answered_slots
 
     def append(self, trace: Trace) -> None:
@@ -171,7 +175,7 @@ class Journal:
         key = hash(request_id)
         self._finished.add(key)
         if answered:
-            self._answered_slots.add(hash(slot))
+            self._new_slots.append(hash(slot))  # a set is made of them once somebody asks; most runs never do
         else:
             self._errors.add(key)
 

@@ -28,8 +28,9 @@ from distill.teachers import Teacher
 from distill.throttle import Stop
 from reward_plugins.errors import Refused
 
-# After so many lines they are folded into one, so that reading the ledger takes milliseconds however long the run was.
-_FOLD_AFTER = 20_000
+# After so many lines they are folded into one, so that reading the ledger takes a fifth of a second however long the run
+# was. Folding waits for the disk, and all requests with it, so it is rare.
+_FOLD_AFTER = 100_000
 # How a request that was on its way when the run was killed is named among the failures.
 _KILLED = "run ended before the answer"
 

@@ -149,9 +149,12 @@ class Plan:
         That is the prompt, the model and what goes into the request beside it; not the address, nor the patience.
         """
         digest = self._asked_by.copy()
-        digest.update("".join([f"{message['role']}\0{message['content']}\0" for message in prompt]).encode())
-        asked, name = digest.hexdigest(), self.teacher.name
-        return [trace_id(question.id, name, sample, asked) for sample in range(self.teacher.samples)]
+        for message in prompt:
+            digest.update(f"{message['role']}\0{message['content']}\0".encode())
+        asked, teacher = digest.hexdigest(), self.teacher
+        if teacher.samples == 1:
+            return [trace_id(question.id, teacher.name, 0, asked)]
+        return [trace_id(question.id, teacher.name, sample, asked) for sample in range(teacher.samples)]
 
     def look(self, question: Question, number: int) -> Look:
         """How question `number` (from 1) stands. Runs once for each question of a resumed run."""

@@ -177,9 +177,9 @@ class Teacher(BaseModel):
 
     def wire(self, prompt: list[Message]) -> list[dict[str, Any]]:
         """The messages as they are sent: the prompt's, with the prefill's mark on the last one."""
-        sent: list[dict[str, Any]] = [{**message} for message in prompt]
+        sent: list[dict[str, Any]] = [*prompt]  # type: ignore[list-item]  # a message is a dict of strings
         if self.prefill:
-            sent[-1] |= self.prefill.mark
+            sent[-1] = {**sent[-1], **self.prefill.mark}
         return sent
 
     def completion_limit(self) -> int | None:

@@ -23,12 +23,14 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._said = False
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
+        return self._said
 
     def set(self) -> None:
         """Say it."""
+        self._said = True
         self._event.set()
 
     async def sleep(self, seconds: float) -> None:
