@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from eval_adapters.catalogue import known
+from eval_adapters.judge_settings import JudgeSettings
 from reward_plugins.errors import Refused
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -124,7 +125,8 @@ class EvalSettings(Settings):
     `batch`: requests at once. `timeout_s`: seconds in all until an attempt is given up,
     however much of the answer has come. `attempts`: in
     all, for one row. `repeats`: samples of each row, for pass@k and majority. `seed`: EvalScope's own (the sampling seed
-    of the server is `generation.seed`; with repeats the n-th sample gets that seed and n).
+    of the server is `generation.seed`; with repeats the n-th sample gets that seed and n). `judge`: who decides what no
+    rule can.
     """
 
     out: Path
@@ -136,6 +138,7 @@ class EvalSettings(Settings):
     attempts: int = Field(default=3, ge=1)
     repeats: int = Field(default=1, ge=1)
     seed: int = 0
+    judge: JudgeSettings | None = None
 
     @model_validator(mode="after")
     def _distinct(self) -> EvalSettings:

@@ -38,6 +38,19 @@ _DEAD_AFTER = 3
 ANSWER_PROMPT = resources.files("reward_plugins").joinpath("judge_answer.txt").read_text(encoding="utf-8").strip()
 """What every judge of answers is told, in training, screening and evaluation alike."""
 
+_VERDICT_SCHEMA = {
+    "name": "verdict",
+    "strict": True,
+    "schema": {
+        "type": "object",
+        "properties": {"reason": {"type": "string"}, "verdict": {"type": "string", "enum": ["correct", "wrong"]}},
+        "required": ["reason", "verdict"],
+        "additionalProperties": False,
+    },
+}
+# The statuses with which servers turn down a parameter that they do not know.
+_SCHEMA_REFUSED = (400, 404, 415, 422, 501)
+
 _OBJECT = re.compile(r"^\s*(?:<think>.*?</think>\s*)?(?:```(?:json)?\s*)?(\{.*\})\s*(?:```)?\s*$", re.DOTALL)
 
 
@@ -45,7 +58,7 @@ _OBJECT = re.compile(r"^\s*(?:<think>.*?</think>\s*)?(?:```(?:json)?\s*)?(\{.*\}
 class Judgement:
     """What became of one request. `correct` is None where there is no verdict; `outcome` is one of `OUTCOMES`.
 
-    `usage`: the tokens that the endpoint counted, {} where it did not say or nothing was asked.
+    `usage`: the tokens that the endpoint counted, for a cached verdict when it was asked; {} where it did not say.
     """
 
     correct: bool | None
@@ -61,7 +74,9 @@ class Judge:
     `url`: the endpoint's base (".../v1"). `model`: its name there. `key_variable`: the environment variable with the
     API key (never stored, never logged). `cache`: a folder for verdicts, None for none. `request_s`, `batch_s`: seconds
     for one request and for all requests of one call. `at_once`: requests in flight. `budget`: requests that this
-    object may ever send; those beyond it are "over_budget".
+    object may ever send; those beyond it are "over_budget". `prompt`: what it is told. `schema`: demand the verdict's
+    form by a response schema, until the endpoint turns that down. `candidate_first`: show the answer before the
+    reference, which must make no difference.
     """
 
     url: str
@@ -73,6 +88,9 @@ class Judge:
     at_once: int = 8
     budget: int = 100_000
     max_tokens: int = 512
+    prompt: str = ANSWER_PROMPT
+    schema: bool = False
+    candidate_first: bool = False
     sent: int = 0
 
     @classmethod
@@ -126,27 +144,33 @@ class Judge:
         return [same[case].result() for case in cases]
 
     async def _ask(self, case: tuple[str, str, str], seconds: float) -> Judgement:
+        schema = self.schema  # other requests may find out meanwhile that it is turned down
         try:
-            reply = await asyncio.wait_for(asyncio.to_thread(self._post, case, seconds), seconds + 1)
+            reply = await asyncio.wait_for(asyncio.to_thread(self._post, case, seconds, schema), seconds + 1)
         except TimeoutError:
             return Judgement(None, "timeout", f"no reply within {seconds:.0f} s")
         except urllib.error.HTTPError as error:
+            if schema and error.code in _SCHEMA_REFUSED:
+                self.schema = False
+                return await self._ask(case, seconds)
             return Judgement(None, "refused", f"http {error.code}")
         except (OSError, ValueError) as error:
             timed_out = "timed out" in str(error)
             return Judgement(None, "timeout" if timed_out else "unreachable", type(error).__name__)
         return read_reply(reply)
 
-    def _post(self, case: tuple[str, str, str], seconds: float) -> bytes:
-        body = {
+    def _post(self, case: tuple[str, str, str], seconds: float, schema: bool) -> bytes:
+        body: dict[str, Any] = {
             "model": self.model,
             "temperature": 0,
             "max_tokens": self.max_tokens,
             "messages": [
-                {"role": "system", "content": ANSWER_PROMPT},
-                {"role": "user", "content": answer_shown(*case)},
+                {"role": "system", "content": self.prompt},
+                {"role": "user", "content": answer_shown(*case, candidate_first=self.candidate_first)},
             ],
         }
+        if schema:
+            body["response_format"] = {"type": "json_schema", "json_schema": _VERDICT_SCHEMA}
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get(self.key_variable):
             headers["Authorization"] = f"Bearer {key}"
@@ -166,7 +190,8 @@ class Judge:
     def _file(self, case: tuple[str, str, str]) -> Path | None:
         if self.cache is None:
             return None
-        text = json.dumps([_PROMPT_VERSION, self.model, ANSWER_PROMPT, *case], ensure_ascii=False)
+        order = ["candidate first"] if self.candidate_first else []
+        text = json.dumps([_PROMPT_VERSION, self.model, self.prompt, *case, *order], ensure_ascii=False)
         name = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         return self.cache / name[:2] / f"{name}.json"
 
@@ -176,7 +201,7 @@ class Judge:
             return None
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            return Judgement(bool(kept["correct"]), "cached", str(kept["reason"]))
+            return Judgement(bool(kept["correct"]), "cached", str(kept["reason"]), dict(kept.get("usage", {})))
         except (OSError, ValueError, KeyError, TypeError):
             return None  # not there, or half written by a machine that died: ask again
 
@@ -187,7 +212,7 @@ class Judge:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(f".{os.getpid()}.part")
-            kept = {"correct": judgement.correct, "reason": judgement.reason}
+            kept = {"correct": judgement.correct, "reason": judgement.reason, "usage": judgement.usage}
             with part.open("w", encoding="utf-8") as out:
                 out.write(json.dumps(kept, ensure_ascii=False))
                 out.flush()
@@ -204,12 +229,12 @@ def read_reply(reply: bytes) -> Judgement:
         content = body["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return Judgement(None, "unreadable", "the reply is no chat completion with a JSON verdict")
-    verdict = read_answer(content if isinstance(content, str) else "")
-    if verdict is None:
-        return Judgement(None, "unreadable", "the reply holds no verdict")
-    correct, reason = verdict
     usage = body.get("usage") if isinstance(body, dict) else None
     counted = {key: value for key, value in usage.items() if isinstance(value, int)} if isinstance(usage, dict) else {}
+    verdict = read_answer(content if isinstance(content, str) else "")
+    if verdict is None:
+        return Judgement(None, "unreadable", "the reply holds no verdict", counted)
+    correct, reason = verdict
     return Judgement(correct, "correct" if correct else "wrong", reason, counted)
 
 
@@ -247,9 +272,10 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def answer_shown(question: str, gold: str, answer: str) -> str:
-    """What a judge of answers is shown: the three texts as data."""
-    return shown_as_data({"question": question, "reference": gold, "candidate": answer}, _LONGEST)
+def answer_shown(question: str, gold: str, answer: str, candidate_first: bool = False) -> str:
+    """What a judge of answers is shown: the three texts as data, the reference before the candidate or after it."""
+    texts = [("reference", gold), ("candidate", answer)]
+    return shown_as_data({"question": question, **dict(texts[::-1] if candidate_first else texts)}, _LONGEST)
 
 
 def shown_as_data(texts: Mapping[str, str], longest: Mapping[str, int]) -> str:
