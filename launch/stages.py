@@ -14,6 +14,7 @@ from distill.on_ray import Ray
 from distill.spread import Engine
 from distill.stage import StageSettings
 from distill.teachers import Teacher
+from eval_adapters.judging import judge_model
 from eval_adapters.run import plan, run_one
 from eval_adapters.settings import EvalSettings
 from launch import models, open_r1_engine, recipe, stacks, train, train_grpo
@@ -158,6 +159,11 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
                     accuracy[f"{model.name}/{label}"] = _headline(result)
                     if not result["complete"]:
                         troubles.append(f"{model.name} on {label}: {result['counts']['error']} rows have no answer yet")
+            for label, judged in judge_model(settings, model).items():
+                if judged["accuracy"] is not None:
+                    accuracy[f"{model.name}/{label}, judged"] = f"{judged['accuracy']:.1%} of {judged['counted']}"
+                elif judged["rows"]:
+                    troubles.append(f"{model.name} on {label}: no judged score, since {judged['why_not']}")
         except Refused as trouble:
             troubles.append(f"{model.name}: {trouble}")
     if troubles:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from eval_adapters.judging import JUDGED, read_judged
 from eval_adapters.reviews import RESULT, Row, json_lines, read_result
 from launch.report.settings import ReportSettings
 from reward_plugins.errors import Refused
@@ -35,6 +36,8 @@ class Evaluation:
     test_set: str
     result: dict[str, Any]
     rows: list[Row]
+    judged: tuple[dict[str, Any], dict[int, bool]] | None = None
+    """What `judged.json` holds and the verdicts by row index; None where no judge was asked."""
 
     @cached_property
     def questions(self) -> dict[int, list[Row]]:
@@ -48,7 +51,9 @@ class Evaluation:
 
 def sources(settings: ReportSettings) -> str:
     """The sha256 over all that a report depends on: settings, results (which name their rows' hashes), logs, code."""
-    results = (file for folder in settings.evaluations for file in sorted(folder.rglob(RESULT)))
+    results = (
+        file for folder in settings.evaluations for name in (RESULT, JUDGED) for file in sorted(folder.rglob(name))
+    )
     logs = (log for folder in settings.runs.values() if (log := _log_file(folder)))
     tests = (file for folder in settings.perf.values() for file in sorted(folder.rglob("*.json")))
     code = (file for file in sorted(Path(__file__).parent.rglob("*")) if file.suffix in {".py", ".j2", ".css"})
@@ -67,7 +72,7 @@ def read_evaluations(folders: list[Path]) -> list[Evaluation]:
     """
     found: dict[tuple[str, str], Evaluation] = {}
     for folder in folders:
-        here = [Evaluation(result["model"], result["set"], result, rows) for result, rows in _results(folder)]
+        here = list(_evaluations(folder))
         if not here:
             raise Refused(f"no evaluation below {folder}: there is no {RESULT}; run finr1 eval first")
         for evaluation in sorted(here, key=_recipe_order):
@@ -83,11 +88,12 @@ def read_evaluations(folders: list[Path]) -> list[Evaluation]:
     return evaluations
 
 
-def _results(folder: Path) -> Iterator[tuple[dict[str, Any], list[Row]]]:
+def _evaluations(folder: Path) -> Iterator[Evaluation]:
     for file in sorted(folder.rglob(RESULT)):
         head = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(head, dict) and "fingerprint" in head and "reviews" in head:
-            yield read_result(file.parent)
+            result, rows = read_result(file.parent)
+            yield Evaluation(result["model"], result["set"], result, rows, read_judged(file.parent))
 
 
 def _recipe_order(evaluation: Evaluation) -> tuple[int, int]:

@@ -137,7 +137,11 @@ def _against(found: dict[str, Any] | None) -> str:
 def _extras(summary: dict[str, Any]) -> list[str]:
     """The scores that only some benchmarks have."""
     results = [result for by_model in summary["results"].values() for result in by_model.values()]
-    return [name for name in ("execution_accuracy", "macro_f1") if any(result[name] is not None for result in results)]
+    return [
+        name
+        for name in ("execution_accuracy", "macro_f1", "judged")
+        if any(result[name] is not None for result in results)
+    ]
 
 
 def _grouped(results: dict[str, Any], grouping: str) -> list[tuple[str, int, list[dict[str, Any] | None]]]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from eval_adapters.judging import judged_right
 from eval_adapters.reviews import Row, count, rates
 from launch.report.contamination import LISTED, Flags, flagged_rows, read_flags
 from launch.report.examples import disagreements, examples
@@ -132,10 +133,22 @@ def _result(evaluation: Evaluation, settings: ReportSettings) -> dict[str, Any]:
         **{name: _estimate(rated, is_so, seed) for name, is_so in RATES.items()},
         "execution_accuracy": _estimate(official, lambda row: bool(row.official), seed),
         "macro_f1": counts["macro_f1"],
+        "judged": _judged(evaluation, seed),
         "usage": usage(rows, settings.prices.get(evaluation.model)),
         "samples": several_samples(list(evaluation.questions.values()), seed),
         "groups": {name: _group(rated, value_of, seed) for name, value_of in GROUPINGS.items()},
     }
+
+
+def _judged(evaluation: Evaluation, seed: int) -> dict[str, Any] | None:
+    """The judged score with its interval, or why there is none, and how far the judges can be trusted."""
+    if evaluation.judged is None:
+        return None
+    judged, verdicts = evaluation.judged
+    said = [(right, row.doc) for row in evaluation.rows if (right := judged_right(row, judged, verdicts)) is not None]
+    accuracy = proportion([right for right, _ in said], [doc for _, doc in said], seed)
+    kept = {key: judged[key] for key in ("mode", "rows", "why_not", "panel", "judges")}
+    return {**kept, "accuracy": asdict(accuracy) if accuracy and not judged["why_not"] else None}
 
 
 def _estimate(rated: list[Row], is_so: Callable[[Row], bool], seed: int) -> dict[str, Any] | None:

@@ -97,6 +97,32 @@ WORDS: dict[str, tuple[str, str]] = {
     "without_flagged": ("without them", "去掉后"),
     "similarity": ("alike", "相似度"),
     "copy_of": ("training question", "训练题"),
+    "judged": ("judged accuracy", "裁判准确率"),
+    "judge": ("The judge, and how far it can be trusted", "裁判及其可信度"),
+    "judge_one": ("judge", "裁判"),
+    "judge_undecided": (
+        "Rule first; the judge decides what the rule leaves open.",
+        "规则优先；规则无法判定的由裁判决定。",
+    ),
+    "judge_both": (
+        "The judge decides every answer; the rule's score stands beside it.",
+        "裁判判定所有回答；规则得分并列给出。",
+    ),
+    "no_judged": ("{model} on {set}: no judged score: {why}.", "{model} 在 {set} 上没有裁判得分：{why}。"),
+    "panel": ("all together", "合议"),
+    "coverage": ("rows with a verdict", "有裁决的题"),
+    "unreadable": ("unreadable", "无法读取"),
+    "kappa": ("kappa with the rule", "与规则的 kappa"),
+    "repeatability": ("same when asked twice", "重复询问一致"),
+    "position_bias": ("changed by order", "因顺序而变"),
+    "length_bias": ("changed by more words", "因加长而变"),
+    "controls": ("controls right", "对照题正确"),
+    "judge_note": (
+        "Controls: golds put as answers to their own question and to another. Changed: the verdict on the same answer "
+        "with the texts in the other order, or said in more words (in brackets: to right / to wrong).",
+        "对照题：把标准答案作为其本题和另一题的回答。变化：同一回答在文本顺序调换或表述加长后裁决改变的比例"
+        "（括号内：变为正确 / 变为错误）。",
+    ),
     "published": ("Published, other harness", "已发表的结果（其他评测框架）"),
     "published_note": (
         "Other prompts, other rules of comparison, perhaps other rows: not comparable with ours to the point. From {source}.",
