@@ -29,8 +29,8 @@ from reward_plugins.errors import Refused
 LOG = "open_webui.log"
 """Inside the data folder."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_START_S = 180.0
-"""It imports torch and makes its tables: about 30 s on two cores, more with a cold disk."""
+_START_S = 300.0
+"""It imports torch and makes its tables: 20 s of processor time, and many times that on a busy machine."""
 _LIST_S = 10.0
 """An endpoint that does not list its models within this time is taken for absent."""
 

@@ -118,15 +118,25 @@ def words_for(server: MockServer) -> list[str]:
     return [word for each in sets for word in ("--set", each)]
 
 
+def call(url: str, body: dict[str, Any] | None = None, token: str | None = None) -> Any:
+    """What a GET, or a POST of JSON, is answered with; a token stands for a login."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
 def status(url: str, body: dict[str, str] | None = None) -> int:
-    """The status of a GET, or of a POST of JSON, by somebody without a login."""
-    data = json.dumps(body).encode() if body else None
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    """The status of such a call by somebody without a login."""
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return int(answer.status)
+        call(url, body)
     except urllib.error.HTTPError as error:
         return error.code
+    return 200
+
+
+def token_of(chat: Chat, email: str) -> str:
+    return str(call(f"{chat.url}/api/v1/auths/signin", {"email": email, "password": PASSWORD})["token"])
 
 
 def sign_up(page: Page, url: str) -> None:
@@ -210,6 +220,7 @@ def test_from_the_first_account_to_a_folded_thought_and_a_plain_answer(scripted:
         assert "即15.97%" in shown and "answer>" not in shown and "think>" not in shown
         assert reply.locator(".katex").count() == 1
         assert THOUGHT not in shown  # folded
+        page.get_by_text("You're now logged in").wait_for(state="hidden")  # it would cover the question in the picture
         keep(page, "chat_answer")
         reply.get_by_text("Thought for").first.click()
         reply.get_by_text(THOUGHT).wait_for()
@@ -246,6 +257,22 @@ def test_replies_of_other_forms(scripted: tuple[Chat, MockServer]) -> None:
             shown = ask(page, question).inner_text()
             assert answer in shown and "answer>" not in shown and THOUGHT not in shown, shown
             assert ("Thought for" in shown) is thinks, shown
+
+
+def test_who_is_added_may_talk_and_nobody_may_run_anything(scripted: tuple[Chat, MockServer]) -> None:
+    chat, _ = scripted
+    administrator = token_of(chat, EMAIL)
+    bob = {"name": "Bob", "email": "bob@example.com", "password": PASSWORD, "role": "user"}
+    call(f"{chat.url}/api/v1/auths/add", bob, administrator)
+    token = token_of(chat, "bob@example.com")
+    assert [model["id"] for model in call(f"{chat.url}/api/models", token=token)["data"]] == ["tuned"]
+    for who in (administrator, token):
+        features = call(f"{chat.url}/api/config", token=who)["features"]
+        off = ("code_execution", "code_interpreter", "web_search", "direct_connections", "community_sharing", "signup")
+        assert [features[f"enable_{name}"] for name in off] == [False] * len(off)
+    with pytest.raises(urllib.error.HTTPError):  # the administrator cannot, either
+        code = {"id": "f", "name": "f", "content": "class Filter: pass", "meta": {"description": ""}}
+        call(f"{chat.url}/api/v1/functions/create", code, administrator)
 
 
 def test_what_ends_and_what_stays(scripted: tuple[Chat, MockServer]) -> None:
