@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mock_server import serve
-from small_sets import Golds, rows, write_set
+from mock_server import completion, serve
+from small_sets import Golds, row, rows, write_set
 
 import eval_adapters
+from eval_adapters.catalogue import BENCHMARKS
 from reward_plugins.errors import Refused
-
-NAMES = ("finr1_finmath", "finr1_finqa")
 
 
 def adapter(name: str, arguments: dict[str, Any], **more: Any) -> Any:
@@ -28,20 +31,37 @@ def adapter(name: str, arguments: dict[str, Any], **more: Any) -> Any:
     return get_benchmark(name, task)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_each_benchmark_loads_its_rows_by_path_and_takes_the_content_for_its_revision(
     tmp_path: Path, name: str
 ) -> None:
-    subset = name.removeprefix("finr1_")
-    content = [{**each, "source": subset} for each in rows(4)]
-    data = write_set(tmp_path / "test", content[:3], subset)
-    made = adapter(name, {name: {"local_path": str(data)}})
-    samples = made.load_dataset()[subset]
+    about = BENCHMARKS[name]
+    source, task = (about.sources or ("desk",))[0], (about.tasks or ("calculation",))[0]
+    content = [{**each, "source": source, "task": task} for each in rows(4)]
+    data = write_set(tmp_path / "test", content[:3])
+    arguments = {name: {"local_path": str(data), "subset_list": ["finmath"]}}
+    made = adapter(name, arguments)
+    samples = made.load_dataset()["finmath"]
     assert [message.text for message in samples[1].input] == ["Think, then answer.", "What is item 1?"]
     assert made.benchmark_meta.dataset_revision.startswith("sha256:")
-    write_set(data, content, subset)
-    changed = adapter(name, {name: {"local_path": str(data)}})
+    assert made.benchmark_meta.evaluation_version == about.version
+    write_set(data, content)
+    changed = adapter(name, arguments)
     assert changed.benchmark_meta.dataset_revision != made.benchmark_meta.dataset_revision
+
+
+def test_prompt_files_and_examples_are_given_as_extra_params(tmp_path: Path) -> None:
+    bare = [{key: value for key, value in each.items() if key != "prompt"} for each in rows(2)]
+    data = write_set(tmp_path / "test", bare)
+    write_set(data, [{**row(number, "1"), "split": "train"} for number in (7, 8)], "train")
+    (tmp_path / "p.txt").write_text("Think.", encoding="utf-8")
+    shots = {"path": str(data / "train.jsonl"), "count": 1}
+    given = {"local_path": str(data), "extra_params": {"system_prompt": str(tmp_path / "p.txt"), "few_shot": shots}}
+    samples = adapter("finr1_finmath", {"finr1_finmath": given}).load_dataset()["finmath"]
+    assert [message.role for message in samples[0].input] == ["system", "user", "assistant", "user"]
+    with pytest.raises(Refused, match=r"few_shot\.count"):
+        wrong = {**given, "extra_params": {"few_shot": {"path": "x"}}}
+        adapter("finr1_finmath", {"finr1_finmath": wrong})
 
 
 def test_a_missing_path_never_asks_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,3 +151,50 @@ def test_evalscopes_package_is_not_rewritten() -> None:
     refused = command("benchmark-info", "finr1_finmath", "--update")
     assert refused.returncode == 2
     assert "rewrites files inside EvalScope's package" in refused.stderr
+
+
+def test_evalscopes_perf_measures_an_endpoint(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("What is 1% of 200?\nWhat is 2% of 200?\n", encoding="utf-8")
+    with serve(lambda _: completion("2")) as server:
+        words = [
+            "--url",
+            f"{server.url}/chat/completions",
+            "--api",
+            "openai",
+            "--model",
+            "m",
+            "--dataset",
+            "line_by_line",
+        ]
+        more = ["--dataset-path", str(prompts), "--number", "2", "--parallel", "1", "--no-stream"]
+        done = command("perf", *words, *more, "--outputs-dir", str(tmp_path / "perf"))
+        assert done.returncode == 0, done.stderr
+        assert server.questions[-1].startswith("What is")
+    summary = json.loads(next((tmp_path / "perf").rglob("benchmark_summary.json")).read_text(encoding="utf-8"))
+    assert any("atency" in key for key in summary), summary
+
+
+def test_the_dashboard_answers_on_this_machine_and_nowhere_else(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "eval_adapters", "app", "--port", str(port), "--outputs", str(tmp_path)]
+    log = tmp_path / "log"
+    with log.open("wb") as out, subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT) as child:
+        try:
+            deadline = time.monotonic() + 100
+            while time.monotonic() < deadline and child.poll() is None:
+                with (
+                    contextlib.suppress(OSError),
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as page,
+                ):
+                    assert page.status == 200
+                    break
+                time.sleep(0.3)
+            else:
+                pytest.fail(log.read_text(encoding="utf-8"))
+            listening = Path("/proc/net/tcp").read_text(encoding="ascii")
+            assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
+        finally:
+            child.terminate()
