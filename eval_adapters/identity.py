@@ -96,7 +96,12 @@ def model_hash(folder: Path) -> str:
         Refused: there is no model folder.
     """
     files = {file for pattern in _MODEL_FILES for file in folder.glob(pattern)} - {folder / "training_args.bin"}
-    if not files & {folder / "config.json", folder / "adapter_config.json"}:
+    if folder / "adapter_config.json" in files and folder / "config.json" not in files:
+        raise Refused(
+            f"{folder} is a LoRA adapter: merge it (finr1 merge) and name the merged folder, "
+            "or serve it beside its base and name the server's api_url and the adapter's model_id"
+        )
+    if folder / "config.json" not in files:
         raise Refused(f"no model at {folder}: it has no config.json (did its training end?)")
     digest = hashlib.sha256()
     for file in sorted(files):

@@ -46,8 +46,8 @@ class RequestForm(Settings):
 class ModelSpec(Settings):
     """A model to evaluate: a folder that a local server will serve, or the address of a running endpoint.
 
-    `path` may be a folder with a LoRA adapter, which is first merged into its base. `model_id` is what requests call the
-    model (default: `name`); an adapter that a server has loaded is such a model. `api_key_env` names the environment
+    `model_id` is what requests call the model (default: `name`); a LoRA adapter that a server has loaded is such a model,
+    and a merged one is a `path`. `api_key_env` names the environment
     variable that holds the key, which is never written anywhere. `requests`: the form of an endpoint that does not
     speak OpenAI's protocol; `api_url` is then the whole address that is posted to.
     """

@@ -62,3 +62,10 @@ def test_a_hub_id_stands_for_itself() -> None:
         "name": "m",
         "hub_id": "Qwen/Qwen3-4B",
     }
+
+
+def test_an_adapter_is_merged_or_served_and_never_taken_for_a_model(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"weights")
+    with pytest.raises(Refused, match="is a LoRA adapter: merge it"):
+        identity.model_hash(tmp_path)
