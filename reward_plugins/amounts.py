@@ -53,7 +53,7 @@ def numeric_gold(gold: str, wanted: Asked, meta: Mapping[str, Any]) -> NumericGo
 def _read(stated: Quantity, dataset: str, wanted: Asked, meta: Mapping[str, Any]) -> NumericGold:
     executed = _number(meta.get("exe_ans"))
     if executed is not None or dataset in _RATIO_SETS:
-        return _executed_gold(stated, executed, _field(meta.get("answer")), wanted)
+        return _executed_gold(stated, executed, _field(meta.get("answer")), wanted, _named_scale(meta))
     unit = stated.unit
     named = _named_unit(meta, stated, wanted)
     if unit.kind == "share" and unit.label != "x":
@@ -76,15 +76,25 @@ def _named_unit(meta: Mapping[str, Any], stated: Quantity, wanted: Asked) -> Uni
     """The unit that the data set or, failing that, the question fixes; None where neither does."""
     if wanted.percent and wanted.unit is None and stated.unit is NONE and meta.get("dataset") == "jfinqa":
         return unit_named("%")  # jfinqa's scale is that of the statements, and holds for amounts only
-    names = (meta.get(key) for key in ("unit", "scale"))
-    units = [unit_named(name) for name in names if isinstance(name, str) and name.strip()]
-    if len(units) == 2 and units[0].kind and not units[0].scaled and units[1].scaled and not units[1].kind:
-        return replace(units[0], scale=units[1].scale, scaled=True)  # {"unit": "$", "scale": "million"}
-    if stated_unit := next((unit for unit in units if unit is not NONE), None):
+    if stated_unit := _stated_unit(meta):
         return stated_unit
     if wanted.percent and wanted.unit is None:
         return unit_named("%") if wanted.points else None
     return wanted.unit
+
+
+def _stated_unit(meta: Mapping[str, Any]) -> Unit | None:
+    names = (meta.get(key) for key in ("unit", "scale"))
+    units = [unit_named(name) for name in names if isinstance(name, str) and name.strip()]
+    if len(units) == 2 and units[0].kind and not units[0].scaled and units[1].scaled and not units[1].kind:
+        return replace(units[0], scale=units[1].scale, scaled=True)  # {"unit": "$", "scale": "million"}
+    return next((unit for unit in units if unit is not NONE), None)
+
+
+def _named_scale(meta: Mapping[str, Any]) -> Unit | None:
+    """The unit of amounts that `meta` states; None where it states none, or a share of a whole."""
+    named = _stated_unit(meta)
+    return named if named is not None and named.kind != "share" else None
 
 
 def _share(stated: Quantity, unit: Unit, meta: Mapping[str, Any], why: str) -> NumericGold:
@@ -99,8 +109,13 @@ def _ratio(targets: tuple[Target, ...], points_too: bool, why: str) -> NumericGo
     return NumericGold(targets, Unit("share", "ratio"), bare, False, why)
 
 
-def _executed_gold(stated: Quantity, executed: Decimal | None, answer: Quantity | None, wanted: Asked) -> NumericGold:
-    """FinQA: `exe_ans` is the executed program, `answer` what the annotator wrote; find out how they are one value."""
+def _executed_gold(
+    stated: Quantity, executed: Decimal | None, answer: Quantity | None, wanted: Asked, named: Unit | None
+) -> NumericGold:
+    """FinQA: `exe_ans` is the executed program, `answer` what the annotator wrote; find out how they are one value.
+
+    `named`: the unit or scale that `meta` states for amounts; a share of a whole has none.
+    """
     if executed is None and stated.unit is NONE:
         executed = stated.value
     if answer is not None and executed is not None and _opposite(answer, executed):
@@ -136,14 +151,18 @@ def _executed_gold(stated: Quantity, executed: Decimal | None, answer: Quantity 
                 return _ratio(
                     (fine,) if alone else (fine, coarse), True, "exe_ans is a ratio, a percentage is asked for"
                 )
-            scale = written.unit if written.unit.scaled or written.unit.kind else (wanted.unit or NONE)
+            scale = written.unit if written.unit.scaled or written.unit.kind else (named or wanted.unit or NONE)
             if scale.kind == "share":
                 scale = NONE
             size = scale.size
             fields = (fine,) if alone else (fine, coarse)
             scaled = tuple(Target(each.value * size, each.place * size, each.source) for each in fields)
             return NumericGold(
-                scaled, scale, (size,), not scale.scaled and wanted.unit is None, "the number as executed"
+                scaled,
+                scale,
+                (size,),
+                not scale.scaled and named is None and wanted.unit is None,
+                "the number as executed",
             )
         if not points and _coherent(written, executed * 100):
             coarse = Target(written.value * _HUNDREDTH, written.place * _HUNDREDTH, "answer")

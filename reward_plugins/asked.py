@@ -56,7 +56,8 @@ _YEAR = re.compile(
     re.IGNORECASE,
 )
 _ORDERED = re.compile(
-    r"respectively|\brespective\b|in (?:that|this|the following) order|依次|分别|顺序|それぞれ|順に", re.IGNORECASE
+    r"respectively|\brespective\b|in (?:that|this|the following) order|依次|分别|(?<!不分)(?<!不计)(?<!不论)(?<!不限)(?<!无论)(?<!任意)顺序(?!不限|不分|不计|不论|任意|无关|可)|それぞれ|順に",
+    re.IGNORECASE,
 )
 _NEUTRAL = re.compile(
     r"\bchang(?:e|ed|es)\b|\bdifference\b|increase ?(?:/|or) ?\(?decrease|変化|増減|变动|变化|增减|差异", re.IGNORECASE

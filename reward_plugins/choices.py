@@ -20,6 +20,12 @@ _ASKS_FOR_NOT = re.compile(
     r"\b(?:NOT|EXCEPT)\b|\b(?:incorrect|false|wrong)\b|(?:不属于|不正确|不包括|不是|不符合|错误|有误|不对)[^，。？?\n]{0,20}的",
     re.IGNORECASE,
 )
+_ASKS_FOR_SO = re.compile(r"正确|符合|\b(?:correct|true|right)\b", re.IGNORECASE)
+# "A、D错误" and nothing else
+_FAULTED = re.compile(
+    r"(?:选项|[oO]ptions? )?[A-H](?:(?:[\s、,，和与及]|and){1,5}[A-H]|[A-H]){0,6}\s*(?:选?项)?(?:的?说法)?(?:[都均是]|is|are)?\s*"
+    r"(?:错误?的?|不正确|不对|有误|incorrect|wrong|false)"
+)
 _PYTHON_PAIR = re.compile(r"['\"]([A-Z])['\"]\s*:\s*(?:'([^']*)'|\"([^\"]*)\")")
 _MARKER = re.compile(r"(?:^|(?<=[\s;；。）)？?：:]))[(（]?([A-Z])[)）.、:：．](?!\d)\s*")
 
@@ -209,6 +215,8 @@ def chosen(
         return _by_text(text, decided, options)
     if not letters and negative:
         return frozenset(refused), "the letters said to be none"
+    if not letters and options and _ASKS_FOR_SO.search(question) and _FAULTED.fullmatch(text):
+        return frozenset(options) - refused, "all but those said to be wrong"
     if not letters:
         return none, "it says only what is not chosen"
     short = _SHORT_PAIR.fullmatch(decided.strip())

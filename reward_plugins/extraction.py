@@ -20,7 +20,7 @@ MOST_ANSWERS = 8
 _LINE = re.compile(
     r"(?:\b(?:the |my |our )?(?:(?:final|correct|right|best) )?(?:answer|option|choice)\b(?: is| would be| should be|(?= ?(?:[:：]|=(?!=)|->|→)))"
     r"|(?:最终|正确|最后|本题|标准)?(?:答案|(?<![A-H])选项|结果)(?:应该|应当|应)?(?:是|为|选|(?=[】\])]? ?[:：]|[】\]]))"
-    r"|(?:故|应|应当|应该|本题|综上(?:所述)?|因此|所以|正确的?是?)[,，]?(?:本题|应|应该|正确答案)?选(?:择|项)?(?!项?[A-H]?(?:不|错)))"
+    r"|(?:故|应|应当|应该|本题|综上(?:所述)?|因此|所以|正确的?是?)[,，]?(?:本题|应|应该|正确答案)?选(?:择|项)?(?!项?[A-H、,， 和与及]*项?[都均]?(?:说法)?(?:不|错|有误)))"
     r"(?: ?option\b| ?选项(?=[A-Z ]))?[】\])]?[ \t]*(?:[:：]|=(?!=)|->|→)?[ \t]*|^#{4} +(?!(?:the )?(?:final )?(?:answer|result)\b|(?:最终)?(?:答案|结果))|^(?:#{1,6} +)?(?:the )?(?:final )?(?:answer|result)[ \t]*[:：]?[ \t]*$"
     r"|^(?:#{1,6} +)?(?:最终)?(?:答案|结果)[ \t]*[:：]?[ \t]*$|^(?:答|ans(?:wer)?)[ \t]*[:：][ \t]*",
     re.IGNORECASE | re.MULTILINE,
@@ -30,6 +30,14 @@ _CLOSING = re.compile(
 )
 _LEADS_ON = re.compile(r"[,，;；]? ?(?:因此|所以|故|\bso|\btherefore|\bthus|\bhence),?$", re.IGNORECASE)
 _STARRED = re.compile(r"(?<![\w*])[*_]([a-z ]{4,20}:?)[*_](?!\w)", re.IGNORECASE)
+# A judgement alone behind the sentence that gave one, with or without a word that takes the first back.
+_JUDGEMENT = r"(?:yes|no|true|false|correct|incorrect|是的?|否|对|错误?|不是|正确|不正确)"
+_ONE_JUDGEMENT = re.compile(rf"\W*{_JUDGEMENT}\W*", re.IGNORECASE)
+_SECOND_ANSWER = re.compile(
+    rf"\W*(?:(?:actually|wait|rather|sorry|but|and|also|hmm|其实|不对?|等等|更正|又|也)\W{{1,3}})*(?:it is |it's |是)?"
+    rf"{_JUDGEMENT}\W*",
+    re.IGNORECASE,
+)
 # The signed-off answer stands at the end; a line with a page of text behind it is a step on the way.
 _LONGEST_AFTER = 600
 _SENTENCE_END = re.compile(r"(?<![A-Z])\. (?=[A-Z])|。|\n|；|; (?=[A-Z])")
@@ -165,6 +173,8 @@ def announced(text: str) -> list[str]:
         lead = len(rest) - len(rest.lstrip())
         stop = _SENTENCE_END.search(rest, lead)
         answer = (rest[: stop.start()] if stop else rest).strip()
+        if stop and _ONE_JUDGEMENT.fullmatch(answer) and _SECOND_ANSWER.fullmatch(rest, stop.end()):
+            answer = rest.strip()  # "Yes. No.": what is said behind the sentence is part of the answer
         if _LEADS_ON.search(answer) or (match.group().startswith("####") and text[match.end() :].strip() != answer):
             continue  # "答案是：不合规，因此[答案是否]"; "#### Steps" is a heading and "#### 42" at the end an answer
         if answer and (len(text) - match.end() <= _LONGEST_AFTER or "final" in match.group().lower()):

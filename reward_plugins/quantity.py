@@ -33,7 +33,7 @@ _NUMBER = re.compile(
 _EXPONENT_OF = re.compile(r"([+-]?\d+)[)}]?$")
 _MIXED = re.compile(r" (\d{1,4})/(\d{1,6})(?![\d/.])")
 _DENOMINATOR = re.compile(r" ?/ ?(\d{1,12}(?:\.\d{1,12})?)(?![\d/]|\.\d)")
-_TO_ONE = re.compile(r" ?(?::| to (?=1(?!\d))) ?(\d{1,9}(?:\.\d{1,9})?)(?![\d:%]|\.\d)")
+_TO_ONE = re.compile(r" ?(?::| to (?=1(?!\d|\.\d))) ?(\d{1,9}(?:\.\d{1,9})?)(?![\d:%]|\.\d)")
 # A single Chinese digit is often part of a word (一般, 统一, 第三); it counts as a number before a unit or by itself.
 _WORD_AROUND = re.compile(r"[\u4e00-\u9fff]")
 # What an amount is paid for, or how often, is no other unit: 0.85元/股, $12.47 per share, 2.5次/年.

@@ -16,7 +16,7 @@ _MOST = 64
 
 _BULLET = re.compile(r"^\s*(?:[-*•·]|\(?\d{1,2}[.)、]|[(（]\d{1,2}[)）]|[①-⑳])\s+", re.MULTILINE)
 # "1) products 2) services" in one line: numbers that count the parts.
-_COUNTED = re.compile(r"(?:^|(?<=[\s,，;；、。:：]))[(（]?(?:(\d{1,2})[)）.、．](?!\d)|([①-⑳]))\s*")
+_COUNTED = re.compile(r"(?:^|(?<=[\s,，;；、。:：]))[(（]?(?:(\d{1,2})(?:[)）]|[.、．](?!\d))|([①-⑳]))\s*")
 _STRONG = re.compile(r"\s*(?:[;；\n|]|、)\s*(?:and |以及|和)?")
 _WEAK = re.compile(
     r"\s*(?:,(?!\d{3}(?!\d))|(?<!\d),|，|;|；|\n|、|\||&|/(?=\s))\s*(?:and |以及|和)?|\s+and\s+|\s*(?:以及|及|和|与)\s*"
@@ -36,6 +36,10 @@ _AT_MOST = re.compile(
 )
 _INTERVAL = re.compile(r"[^\[\]\d]{0,20}\[[^,，\[\]]{1,20}[,，] ?[^,，\[\]]{1,20}\][.。]?")
 _INCLUSIVE = re.compile(r" ?[(（](?:含|含本数|inclusive)[)）]", re.IGNORECASE)
+# 50万元以上500万元以下: the two bounds of a fine or a term, as statutes write them.
+_BOUNDS = re.compile(
+    r"(?:及|\(含\))?以上(?:\(含\))?[,，、]? ?(?:且|并|至|到)?(?P<high>[^,，。;；\n以]{1,20})以下(?:\(含\))?(?:的?罚款)?"
+)
 _IN_SENTENCE = re.compile(r"(?:between|from|介于|从|range[sd]? (?:is |was )?(?:from )?)(?= ?[\d$¥€£])", re.IGNORECASE)
 
 
@@ -137,6 +141,7 @@ def _worst_of_best(states: list[str]) -> str:
 
 def gold_range(gold: str) -> tuple[Quantity, Quantity] | None:
     """The two ends of a gold like 10%-15% or 3亿元至3.5亿元, or None."""
+    gold = _BOUNDS.sub(r"至\g<high>", gold)
     bounds = _AT_LEAST.match(gold)
     if not (bounds or _RANGE_WORD.search(gold)) or whole(gold) is not None:
         return None
@@ -170,7 +175,7 @@ def _ends(text: str, found: list[Quantity] | None) -> tuple[Quantity, Quantity] 
 
 def compare_range(answer: str, gold: tuple[Quantity, Quantity]) -> tuple[str, str]:
     """Whether a (plain) answer states the same range, with both ends in the same order."""
-    answer = _INCLUSIVE.sub("", answer)
+    answer = _BOUNDS.sub(r"至\g<high>", _INCLUSIVE.sub("", answer))
     found = scan(answer)
     ends = _ends(answer, found)
     if ends is None or found is None or len([each for each in found if not each.year_like]) != 2:
@@ -194,6 +199,8 @@ def _family(unit: Unit) -> tuple[str, str]:
 def _shared_unit(ends: tuple[Quantity, Quantity]) -> tuple[Quantity, Quantity]:
     """10-15% means 10% to 15%: the first end takes the unit of the second where it has none."""
     low, high = ends
+    if low.prefixed and not high.unit.kind:  # $1.0-1.2 billion: the currency is said once
+        high = replace(high, unit=replace(high.unit, kind="money", label=low.unit.label))
     if low.unit is NONE or (
         low.unit.kind == "money" and not low.unit.scaled and high.unit.kind == "money" and low.prefixed
     ):
