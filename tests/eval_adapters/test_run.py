@@ -16,9 +16,11 @@ from aiohttp import web
 from mock_server import Drip, MockServer, Reply, completion, serve
 from small_sets import Golds, recipe, row, rows, well_formed, write_set
 
+from eval_adapters.catalogue import of
+from eval_adapters.loading import load
 from eval_adapters.reviews import count, json_lines, read_result
 from eval_adapters.run import mend_tail, plan, run_one
-from eval_adapters.settings import EvalSettings, Generation, ModelSpec
+from eval_adapters.settings import EvalSettings, Generation, ModelSpec, SetSpec
 from reward_plugins import verify
 from reward_plugins.errors import Refused
 
@@ -101,25 +103,37 @@ def test_real_outputs_replayed_give_what_the_verifier_gives_on_the_file(tmp_path
     if not file.is_file():
         pytest.skip("needs the shared data: real completions of Fin-R1")
     outputs = json.loads(file.read_text(encoding="utf-8"))
-    content = [
-        row(place, each["ground_truth"], id=f"{place}-{each['id']}", question=each["question"])
-        | {"prompt": [{"role": "user", "content": f"{place}: {each['question']}"}]}
-        for place, each in enumerate(outputs)
-    ]
+    official = json.loads((SHARED / "finqa" / "raw_test_100.json").read_text(encoding="utf-8"))
+    stated = {page["id"]: page["qa"] for page in official}
+    content = []
+    for place, each in enumerate(outputs):
+        meta = {"dataset": "finqa", **{key: stated[each["id"]][key] for key in ("answer", "exe_ans")}}
+        question = {"question": each["question"], "source": "finqa", "id": f"{place}-{each['id']}", "meta": meta}
+        prompt = [{"role": "user", "content": f"{place}: {each['question']}"}]
+        content.append(row(place, each["ground_truth"], **question, prompt=prompt))
 
     def replay(request: dict[str, Any]) -> Reply:
         return completion(outputs[int(request["messages"][-1]["content"].partition(":")[0])]["generation"])
 
     with serve(replay) as server:
-        evaluate(recipe(tmp_path / "out", write_set(tmp_path / "test", content), server.url))
-    _, read = read_result(tmp_path / "out" / "m" / "finmath")
+        settings = recipe(tmp_path / "out", write_set(tmp_path / "test", content, "finqa"), server.url)
+        finqa = SetSpec(benchmark="finr1_finqa", path=tmp_path / "test", subset="finqa")
+        settings = settings.model_copy(update={"sets": [finqa]})
+        result = run_one(settings, settings.models[0])["finqa"]
+    _, read = read_result(tmp_path / "out" / "m" / "finqa")
     assert [each.completion for each in read] == [each["generation"] for each in outputs]
+    asked = load(finqa, of("finr1_finqa"))
     said = [
-        verify(each["generation"], asked["gold"], asked["question"], asked["meta"])
-        for each, asked in zip(outputs, content, strict=True)
+        verify(one["generation"], its.gold, its.question, its.meta) for one, its in zip(outputs, asked, strict=True)
     ]
     assert [each.status for each in read] == [verdict.status for verdict in said]
     assert [each.extracted for each in read] == [verdict.extracted for verdict in said]
+    counts = result["counts"]
+    assert counts["correct"] == sum(verdict.correct for verdict in said)
+    assert count(read) == counts and counts["requested"] == 100
+    # Few golds have so few digits that rounding to five decimals leaves a rounded answer right.
+    assert 0 < counts["official_correct"] < counts["correct"]
+    assert counts["strict_correct"] <= counts["correct"] <= counts["lenient_correct"]
 
 
 class Faults:
