@@ -115,7 +115,7 @@ def _turned(text: str, question: str) -> bool:
 
 _EXPLAINED = re.compile(r"[,，;；.。]? ?(?:\bbecause\b|\bsince\b|\bas\b|因为|由于|理由|ので|ため)", re.IGNORECASE)
 _TAKEN_BACK = re.compile(r"\s*(?:(?:is|was) (?:wrong|incorrect|false|not)\b|是错|是不|→|⇒)", re.IGNORECASE)
-_BESIDE = r"(?:^|[,，.。;；、/|}{:：]|\b(?:and|but|also|or|actually|rather|wait|sorry)\b|也|其实)\s*[\"'“]?"
+_BESIDE = r"(?:^|[,，.。;；、/|}{:：]|\b(?:and|but|also|or|(?:actually|rather|wait|sorry)(?:,? it(?: is|'s))?)\b|也|其实)\s*[\"'“]?"
 _STRAY_YES = re.compile(_BESIDE + r"(?:是的?(?![^,，。]{2})|yes\b|true\b|正确|对(?!于)|はい)", re.IGNORECASE)
 _STRAY_NO = re.compile(
     _BESIDE

@@ -53,4 +53,12 @@ def test_bad_golds_are_refused_with_their_reason() -> None:
     ]
     reasons = dict(check(rows))
     assert set(reasons) == {"empty", "sign", "value", "kind"}
+    for gold, reason in (
+        ("I don't know", "declines"),
+        ("A or B", "open"),
+        ("0.1% or 0.2%", "open"),
+        ("无法确定", "declines"),
+    ):
+        assert reason in dict(check([{"id": "g", "gold": gold}]))["g"]
+    assert list(check([{"id": "name", "gold": "profit or loss"}])) == []  # an "or" of words may be a name's
     assert verify("<answer>-11.8%</answer>", "-11.8%", "", None).correct
