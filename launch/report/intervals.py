@@ -71,7 +71,7 @@ def proportion(right: Sequence[float], documents: Sequence[str], seed: int = 0) 
     """The mean of values between 0 and 1, of booleans the share of right rows, with its interval; None for no rows.
 
     Wilson where each document gives one row, right or wrong. Else rows of one document are alike, and whole documents
-    are resampled; where all rows agree a resample cannot differ, and Wilson over the documents is used.
+    are resampled; where all documents have one mean a resample cannot differ, and Wilson over the documents is used.
     """
     n = len(right)
     if n == 0:
@@ -81,7 +81,8 @@ def proportion(right: Sequence[float], documents: Sequence[str], seed: int = 0) 
     partly = any(0 < value < 1 for value in right)
     if (clusters < n or partly) and 0 < share < 1:
         low, high = _bootstrap(np.asarray(right, dtype=float), documents, seed)
-        return Estimate(share, low, high, n, "bootstrap by document")
+        if low < high:
+            return Estimate(share, low, high, n, "bootstrap by document")
     low, high = wilson(round(share * clusters), clusters)
     return Estimate(share, low, high, n, "Wilson")
 

@@ -116,6 +116,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "repeatability": ("same when asked twice", "重复询问一致"),
     "position_bias": ("changed by order", "因顺序而变"),
     "length_bias": ("changed by more words", "因加长而变"),
+    "judge_tokens": ("tokens, prompt / completion", "词元数（提示 / 生成）"),
     "controls": ("controls right", "对照题正确"),
     "judge_note": (
         "Controls: golds put as answers to their own question and to another. Changed: the verdict on the same answer "

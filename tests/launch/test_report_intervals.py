@@ -97,3 +97,18 @@ def test_the_interval_of_a_difference_holds_the_truth_about_95_times_in_100() ->
         found: Difference = difference(first, second, documents)
         held += found.low <= 0.06 <= found.high  # 0.3 * (0.6 - 0.4)
     assert 180 <= held <= 199
+
+
+def test_documents_that_are_all_alike_inside_are_not_certain_either() -> None:
+    found = proportion([number % 2 == 0 for number in range(24)], [str(number // 2) for number in range(24)])
+    assert found is not None and (found.value, found.method) == (0.5, "Wilson")
+    assert (found.low, found.high) == wilson(6, 12)
+
+
+def test_shares_of_repeats_are_means_with_a_resampled_interval() -> None:
+    found = proportion([0.25, 0.5, 1.0, 0.75] * 5, [str(number) for number in range(20)])
+    assert found is not None and found.value == 0.625 and found.method == "bootstrap by document"
+    assert 0.45 < found.low < 0.625 < found.high < 0.8
+    compared = difference([0.25, 0.5] * 10, [0.5, 0.5] * 10, [str(number) for number in range(20)])
+    assert (compared.value, compared.gained, compared.lost, compared.n) == (0.125, 10, 0, 20)
+    assert compared.p == mcnemar(10, 0)
