@@ -56,7 +56,7 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     journal(shared / "traces.jsonl", traces)
     reads = {"questions": str(shared / "train.jsonl"), "traces": str(shared / "traces.jsonl")}
-    measured = {"tokenizer": str(models.unpack()), "cutoff_len": 1500, "prompt_cutoff": 1500}
+    measured = {"tokenizer": str(models.unpack()), "cutoff_len": 800, "prompt_cutoff": 800}
     stages: dict[str, dict[str, Any]] = {
         "screen": {**reads, "out": "runs/verdicts.jsonl", "reasoning": {"diversity": 0.3}},
         "overlap": {
