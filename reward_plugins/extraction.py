@@ -38,6 +38,12 @@ _SECOND_ANSWER = re.compile(
     rf"{_JUDGEMENT}\W*",
     re.IGNORECASE,
 )
+# A figure or one or two words, with or without a word that joins it on: what stands alone behind an answer that is as bare.
+_BARE = re.compile(
+    r"\W*(?:(?:or|and|also|maybe|perhaps|possibly|alternatively|否则|或者?|也可能是?|也许是?|亦可为?)[\s,，:：]*)?"
+    r"(?:[-−(（]?[$¥￥€£]? ?\d[\d,.]* ?[%％]?[a-z一-鿿]{0,10}|[a-z]{2,15}(?: [a-z]{2,15})?|[一-鿿]{1,6})\W*",
+    re.IGNORECASE,
+)
 # The signed-off answer stands at the end; a line with a page of text behind it is a step on the way.
 _LONGEST_AFTER = 600
 _SENTENCE_END = re.compile(r"(?<![A-Z])\. (?=[A-Z])|。|\n|；|; (?=[A-Z])")
@@ -175,6 +181,8 @@ def announced(text: str) -> list[str]:
         answer = (rest[: stop.start()] if stop else rest).strip()
         if stop and _ONE_JUDGEMENT.fullmatch(answer) and _SECOND_ANSWER.fullmatch(rest, stop.end()):
             answer = rest.strip()  # "Yes. No.": what is said behind the sentence is part of the answer
+        elif stop and len(rest) <= 60 and _BARE.fullmatch(answer) and _BARE.fullmatch(rest, stop.end()):
+            answer = rest.strip()  # "14%. Or 15%.": a second candidate, not a remark
         if _LEADS_ON.search(answer) or (match.group().startswith("####") and text[match.end() :].strip() != answer):
             continue  # "答案是：不合规，因此[答案是否]"; "#### Steps" is a heading and "#### 42" at the end an answer
         if answer and (len(text) - match.end() <= _LONGEST_AFTER or "final" in match.group().lower()):
