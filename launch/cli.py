@@ -328,14 +328,21 @@ def evaluate(
 
 
 @app.command()
-def report(path: Recipe, set_: Set = None) -> None:
+def report(
+    paths: Annotated[list[str], typer.Argument(help="A report recipe, or folders with evaluations in them.")],
+    set_: Set = None,
+) -> None:
     """Write the report: did it get better, and how sure are we?
 
     Example: finr1 report recipes/eval/quickstart_report.yaml
+    Example: finr1 report runs/quickstart/eval --set base=base
     """
     from launch.stages import run_report
 
-    _show_report(run_report(_absolute(path), overrides=set_))
+    folders = [str(Path(path).resolve()) for path in paths if Path(path).is_dir()]
+    if len(folders) < len(paths) and len(paths) > 1:
+        raise Refused("give one report recipe, or folders with evaluations in them, not both and not several recipes")
+    _show_report(run_report(*(folders or [_absolute(paths[0])]), overrides=set_))
 
 
 @app.command()

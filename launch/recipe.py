@@ -67,6 +67,11 @@ def load(name: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
         raise Refused(f"{path}: {error}") from None
     if not isinstance(recipe, dict):
         raise Refused(f"{path} must be a YAML mapping of keys to values")
+    return overridden(recipe, overrides)
+
+
+def overridden(recipe: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """The recipe with `key=value` overrides put in; `Refused` for one that is not so."""
     for override in overrides:
         _override(recipe, override)
     return recipe

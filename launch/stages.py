@@ -171,11 +171,12 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
     return accuracy
 
 
-def run_report(name: str, *, overrides: list[str] | None = None) -> Summary:
-    """The report on one or several evaluations."""
+def run_report(name: str, *more: str, overrides: list[str] | None = None) -> Summary:
+    """The report of a recipe, or on folders of evaluations; it then lies in `report/` of the first one."""
     from launch.report import ReportSettings, run
 
-    settings = recipe.settings(ReportSettings, recipe.load(name, overrides or []), name)
+    asked = recipe.load(name) if not Path(name).is_dir() else {"out": f"{name}/report", "evaluations": [name, *more]}
+    settings = recipe.settings(ReportSettings, recipe.overridden(asked, overrides or []), name)
     page = settings.out / "report.html"
     before = page.stat().st_mtime_ns if page.is_file() else 0
     summary = run(settings)

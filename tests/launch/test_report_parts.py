@@ -23,6 +23,7 @@ from launch.report import ReportSettings, run
 from launch.report.published import published
 from launch.report.samples import majority, pass_at_k, several_samples
 from launch.report.usage import read_perf
+from launch.stages import run_report
 from reward_plugins.errors import Refused
 
 # EvalScope's own tables use a keyword that pandas is about to drop.
@@ -179,6 +180,14 @@ def test_a_load_test_is_read_from_evalscope_s_files(tmp_path: Path) -> None:
     ]
     with pytest.raises(Refused, match="no load test below"):
         read_perf(tmp_path / "parallel_1" / "nothing")
+
+
+def test_the_command_takes_folders_as_well(evaluation: Path) -> None:
+    found = run_report(str(evaluation / "base"), str(evaluation / "tuned"), overrides=["base=tuned", "title=Two"])
+    assert found["report"] == str(evaluation / "base" / "report" / "report.html")
+    assert found["summary"]["models"] == ["tuned", "base"] and found["summary"]["title"] == "Two"
+    with pytest.raises(Refused, match="no recipe at"):
+        run_report(str(evaluation / "nothing"))
 
 
 def test_published_scores_stand_beside_the_sets_that_they_are_about() -> None:
