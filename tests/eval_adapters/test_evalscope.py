@@ -198,3 +198,21 @@ def test_the_dashboard_answers_on_this_machine_and_nowhere_else(tmp_path: Path) 
             assert f"0100007F:{port:04X}" in listening and f"00000000:{port:04X}" not in listening
         finally:
             child.terminate()
+
+
+def test_changed_data_refuses_an_old_cache(tmp_path: Path) -> None:
+    content = rows(3)
+    data = write_set(tmp_path / "test", content)
+    out = str(tmp_path / "out")
+    arguments = json.dumps({"finr1_finmath": {"local_path": str(data)}})
+    words = ["eval", "--model", "m", "--datasets", "finr1_finmath", "--dataset-args", arguments]
+    with serve(Golds(content)) as server:
+        words += ["--api-url", server.url]
+        assert command(*words, "--work-dir", out, "--no-timestamp").returncode == 0
+        assert command(*words, "--use-cache", out).returncode == 0
+        assert len(server.requests) == 3
+        write_set(data, content[::-1])  # the same rows at other places, by which EvalScope matches its cache
+        refused = command(*words, "--use-cache", out)
+        assert refused.returncode != 0
+        assert "dataset_revision" in refused.stderr or "identity" in refused.stderr
+        assert len(server.requests) == 3
