@@ -14,13 +14,10 @@ from typing import Any, Literal
 from distill.records import written_whole
 from reward_plugins.errors import Refused
 
-
 Form = Literal["sharegpt", "alpaca"]
 """LLaMA-Factory's two forms of a row: a list of turns, or `instruction`, `input` and `output`."""
 
-_COLUMNS = (
-    "messages system tools images videos audios chosen rejected kto_tag prompt query response history"
-).split()  # fmt: skip
+_COLUMNS = ["messages", "system", "tools", "images", "videos", "audios", "chosen", "rejected", "kto_tag", "prompt", "query", "response", "history"]  # fmt: skip
 _USED: dict[Form, dict[str, str]] = {
     "sharegpt": {"messages": "conversations", "system": "system"},
     "alpaca": {"prompt": "instruction", "query": "input", "response": "output", "system": "system"},
