@@ -32,6 +32,8 @@ from launch.paths import KIT
 sys.path.insert(0, str(HERE.parent / "eval_adapters"))
 from mock_server import MockServer, serve
 
+pytestmark = pytest.mark.timeout(1800)  # the first test of all makes the stack: some 260 packages
+
 PROMPT = (KIT / "recipes/prompts/think_answer.txt").read_text(encoding="utf-8").strip()
 KEY = "sk-a-key-for-this-test-alone"
 EMAIL, PASSWORD = "ada@example.com", "nine and more letters"
@@ -69,6 +71,7 @@ class Chat:
 @contextmanager
 def chatting(home: Path, *words: str, **env: str) -> Iterator[Chat]:
     """The real command until Open WebUI answers, and its end as Ctrl-C ends it."""
+    stacks.python("chat")  # made first where it is missing, so that the wait below is for the start alone
     port = free_port()
     words = ("chat", "--set", f"port={port}", *words)
     environment_ = {**os.environ, "FINR1_HOME": str(home), **env}
@@ -76,7 +79,7 @@ def chatting(home: Path, *words: str, **env: str) -> Iterator[Chat]:
     with (home / "chat.out").open("w") as out:
         process = subprocess.Popen([FINR1, *words], env=environment_, stdout=out, stderr=out, text=True)
         try:
-            deadline = time.monotonic() + 240
+            deadline = time.monotonic() + 300
             while not answers(f"{url}/health"):
                 said = (home / "chat.out").read_text(encoding="utf-8")
                 assert process.poll() is None and time.monotonic() < deadline, said
