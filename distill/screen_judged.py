@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from distill.judge_quality import Sample, agreement, share
 from distill.judging import Asker, decide
 from distill.reasoning import Reasoning
 from distill.records import Dimension, Question, Trace, Verdict
 from distill.screen_funnel import Group
 from distill.screen_rules import Place, Screened, rows_at
+from reward_plugins.judge_quality import Sample, agreement, share
 
 Progressed = Callable[[int], None]
 """Told how many traces the judge is done with."""

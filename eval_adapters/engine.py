@@ -6,7 +6,9 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,12 +46,13 @@ def evaluate(
     `on_reply` is called once for each row that was asked, from worker threads. Failed rows are no exception: EvalScope
     leaves them out of its files.
     """
-    register()
-    from evalscope import TaskConfig, run_task
+    with _without_datasets():
+        register()
+        from evalscope import TaskConfig, run_task
 
-    from eval_adapters.endpoint import Endpoint, OpenAIEndpoint
-    from eval_adapters.gate import Gate
-    from eval_adapters.requests_endpoint import RequestsEndpoint
+        from eval_adapters.endpoint import Endpoint, OpenAIEndpoint
+        from eval_adapters.gate import Gate
+        from eval_adapters.requests_endpoint import RequestsEndpoint
 
     sampling = settings.generation.model_dump(exclude_none=True)
     if "stop" in sampling:
@@ -89,6 +92,25 @@ def evaluate(
     )
     with contextlib.closing(endpoint), _quiet(), _without_charts(), _on_interrupt(gate.stop):
         run_task(task)
+
+
+@contextlib.contextmanager
+def _without_datasets() -> Iterator[None]:
+    """Import EvalScope without the library `datasets`, which takes a second of the three that the import takes.
+
+    EvalScope wants one name of it, for a type check in a function that writes Parquet; our benchmarks never come there.
+    Under `python -m eval_adapters`, where EvalScope's own benchmarks may run, the library is imported as ever.
+    """
+    if "evalscope" in sys.modules or "datasets" in sys.modules:
+        yield
+        return
+    stand_in = types.ModuleType("datasets")
+    stand_in.Dataset = type("Dataset", (), {})  # type: ignore[attr-defined]
+    sys.modules["datasets"] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules["datasets"]
 
 
 @contextlib.contextmanager

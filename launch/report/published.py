@@ -1,7 +1,7 @@
 """Scores that others published for Fin-R1's five sets, to stand beside ours. Another harness: other prompts, other rules.
 
 Source: table 2 of arXiv:2503.16252v1 and the table of results in the README of github.com/SUFE-AIFLM-Lab/Fin-R1; the two
-agree, and Fin-R1-SFT stands in the README alone. Neither says how answers were compared or which rows were asked.
+agree where both were read, Fin-R1-SFT stands in the README alone, and DeepSeek-R1's row was read there only. Neither says how answers were compared or which rows were asked.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from export_chain import Chain
 
 from distill import export
 from distill.export.card import table
-from distill.judge_quality import agreement, share
 from distill.questions import read_questions
 from distill.records import write_records
 from reward_plugins.agreement import wilson
+from reward_plugins.judge_quality import agreement, share
 
 PLOTS = ("card/funnel.png", "card/lengths.png", "card/passes.png", "card/rows.png")
 
