@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from launch.paths import home
+from reward_plugins.errors import Refused
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _GRACE_S = 20.0
@@ -82,7 +83,7 @@ def started(
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
-    note.write_text(f"{process.pid} {_birth(process.pid)}\n", encoding="utf-8")
+    note.write_text(f"{process.pid} {_birth(process.pid)} {os.getpid()} {_birth(os.getpid())}\n", encoding="utf-8")
     try:
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), process.stdin:  # a program that died says why in its log
@@ -124,19 +125,26 @@ def environment(extra: Mapping[str, str] | None, inherit: Collection[str] | None
 
 
 def _birth(pid: int) -> str:
-    """The start time of a process, which tells it from a later one with the same number ("" if it is gone)."""
+    """The start time of a process, which tells it from a later one with the same number ("" if it has ended)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
         return ""
+    return "" if state in "ZX" else rest[18]
 
 
 def end_leftover(log: Path) -> None:
-    """End what an earlier run with this log left behind when it was killed outright."""
+    """End what an earlier run with this log left behind when it was killed outright.
+
+    Raises:
+        Refused: that run is still there; two must not write into one place.
+    """
     note = log.with_suffix(".pid")
     if not note.is_file():
         return
-    pid, _, birth = note.read_text(encoding="utf-8").strip().partition(" ")
+    pid, birth, owner, owners_birth = (note.read_text(encoding="utf-8").split() + [""] * 4)[:4]
+    if owner.isdigit() and int(owner) != os.getpid() and owners_birth and _birth(int(owner)) == owners_birth:
+        raise Refused(f"process {owner} is running already and writes to {log}; stop it, or wait for its end")
     if pid.isdigit() and (not _birth(int(pid)) or _birth(int(pid)) == birth):
         # Either the leader still runs, or it is gone and only its group can be left.
         _end_group(int(pid))

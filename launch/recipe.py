@@ -24,6 +24,8 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key, _ in node.value:
+        if key.tag == "tag:yaml.org,2002:merge":
+            continue  # `<<: *common` takes over another mapping's keys; one's own win
         name = loader.construct_object(key)
         if name in seen:
             raise Refused(f"key {name!r} stands twice (line {key.start_mark.line + 1}); leave one")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from launch import engine
+from reward_plugins.errors import Refused
 
 SLEEPER = (
     "import subprocess, sys, time; p = subprocess.Popen(['sleep', '300']); print(p.pid, flush=True); time.sleep(300)"
@@ -78,3 +79,20 @@ def test_a_process_that_only_got_the_number_is_left_alone(home: Path) -> None:
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_second_start_leaves_a_running_one_alone(home: Path) -> None:
+    log = home / "run.log"
+    program = (
+        "from pathlib import Path; from launch import engine; import sys, time\n"
+        f"with engine.started([sys.executable, '-c', {SLEEPER!r}], name='trial', log=Path({str(log)!r})):\n"
+        "    time.sleep(300)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=home) as first:
+        child = int(wait_for(log)[-1])
+        with pytest.raises(Refused, match=f"process {first.pid} is running already"):
+            engine.end_leftover(log)
+        assert is_alive(child)
+        first.kill()
+    engine.end_leftover(log)
+    assert not is_alive(child)

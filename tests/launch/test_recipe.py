@@ -58,6 +58,11 @@ def test_overrides_reach_into_mappings_and_lists_and_keep_types(home: Path) -> N
     assert loaded == {"a": {"b": 2.5}, "list": [{"x": 1}, {"x": True}], "new": {"key": "text"}, "empty": None}
 
 
+def test_a_mapping_may_take_over_another_ones_keys(home: Path) -> None:
+    loaded = recipe.load(written(home, "common: &common {x: 1, y: 2}\nmine: {<<: *common, y: 3}\n"))
+    assert loaded["mine"] == {"x": 1, "y": 3}
+
+
 @pytest.mark.parametrize("override", ["novalue", "=1", "a.b.c=1"])
 def test_an_override_that_cannot_be_is_refused(home: Path, override: str) -> None:
     with pytest.raises(Refused):
