@@ -193,7 +193,7 @@ def finqa_table(path: Path) -> None:
     rows = json.loads(path.read_text(encoding="utf-8"))
     print(f"\n{'rule':20} accepted of {len(rows)}   agrees with the file's match")
     for name, rule in RULES.items():
-        said = [bool(_quietly(rule, row)) for row in rows]
+        said = [bool(_quietly(rule, row, _finqa_meta(path, row))) for row in rows]
         print(
             f"{name:20} {sum(said):5}   {sum(one == bool(row['match']) for one, row in zip(said, rows, strict=True)):16}"
         )
@@ -205,8 +205,8 @@ def finqa_table(path: Path) -> None:
             )
 
 
-def _quietly(rule: Rule, row: Mapping[str, Any]) -> bool | None:
-    return _judged(rule, Case("", row["generation"], row["ground_truth"], row["question"], {"dataset": "finqa"}, ""))
+def _quietly(rule: Rule, row: Mapping[str, Any], meta: dict[str, Any]) -> bool | None:
+    return _judged(rule, Case("", row["generation"], row["ground_truth"], row["question"], meta, ""))
 
 
 def _finqa_meta(path: Path, row: Mapping[str, Any]) -> dict[str, Any]:
