@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from distill.records import Trace, full_disk_refused, numbered_lines, read_record, written_whole
 from reward_plugins.errors import Refused
 
-_HEAD = re.compile(rb'\{"id":"([^"\\]+\|[^"\\|]+\|\d+\|[0-9a-f]+)"')
+_HEAD = re.compile(rb'\{"id":"(([^"\\]+\|[^"\\|]+\|\d+)\|[0-9a-f]+)"')
 _ANSWERED = b'"error":null}\n'
 # Enough of the hash to tell two ways of asking one question apart: 64 bits.
 _ASKED_DIGITS = 16
@@ -68,8 +68,7 @@ def entries(path: Path, skip_bad: bool = False, bad: Counter[str] | None = None)
     for number, offset, line in numbered_lines(path):
         head = _HEAD.match(line)
         if head and line.endswith(b"}\n"):
-            request_id = head[1].decode()
-            yield Entry(offset, request_id, line.endswith(_ANSWERED), slot_of(request_id))
+            yield Entry(offset, head[1].decode(), line.endswith(_ANSWERED), head[2].decode())
             continue
         trace = read_record(line, Trace, path, number, skip_bad, bad)
         if trace is not None:
@@ -110,8 +109,13 @@ class Journal:
             _heal(self._fd)
             if retry_errors:
                 self._drop_errors(skip_bad)
+            finish, answer = self._finished.add, self._new_slots.append
             for _, request_id, answered, slot in entries(path, skip_bad, self.bad):
-                self._note(request_id, answered, slot)
+                finish(key := hash(request_id))  # as `_note` does, a million times on a resume
+                if answered:
+                    answer(hash(slot))
+                else:
+                    self._errors.add(key)
         except BaseException:
             os.close(self._fd)
             raise

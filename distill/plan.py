@@ -122,6 +122,9 @@ class Plan:
             mark = self.teacher.prefill.mark if self.teacher.prefill else {}
             settings = json.dumps([self.teacher.sampling(), mark], sort_keys=True)
             self._asked_by.update(settings.encode() + b"\0")
+        self._asked_by_system = self._asked_by.copy()
+        self._asked_by_system.update(f"system\0{self._system}\0".encode())
+        self._is_first_run = not len(self.journal) and not self.out
 
     @property
     def ended(self) -> int:
@@ -148,9 +151,10 @@ class Plan:
 
         That is the prompt, the model and what goes into the request beside it; not the address, nor the patience.
         """
-        digest = self._asked_by.copy()
-        for message in prompt:
-            digest.update(f"{message['role']}\0{message['content']}\0".encode())
+        # The system prompt is the same for all questions, and this runs a million times on a resume.
+        digest = (self._asked_by_system if self._system else self._asked_by).copy()
+        rest = prompt[1:] if self._system else prompt
+        digest.update("".join([f"{message['role']}\0{message['content']}\0" for message in rest]).encode())
         asked, teacher = digest.hexdigest(), self.teacher
         if teacher.samples == 1:
             return [trace_id(question.id, teacher.name, 0, asked)]
@@ -163,8 +167,8 @@ class Plan:
         if self.teacher.kind == "reference" and not question.meta.get("solution"):
             return Look(without_solution=1)
         journal = self.journal
-        if not len(journal) and not self.out:
-            return Look(wanted=self.teacher.samples)  # a first run
+        if self._is_first_run:
+            return Look(wanted=self.teacher.samples)
         request_ids = self.request_ids(question, self.prompt(question))
         if len(request_ids) == 1 and journal.is_answered(request_ids[0]):
             return _ANSWERED
