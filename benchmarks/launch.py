@@ -73,7 +73,7 @@ def sft(home: Path, form: str, model: Path, steps: int) -> dict[str, float]:
     out = home / "runs" / form
     shutil.rmtree(out, ignore_errors=True)
     asked |= {"model_name_or_path": str(model), "dataset": "demo_sft", "output_dir": str(out), "max_steps": steps}
-    asked |= {"per_device_train_batch_size": 1}
+    asked |= {"per_device_train_batch_size": 1, "cutoff_len": 768}
     recipe = home / f"{form}.yaml"
     recipe.write_text(yaml.safe_dump(asked), encoding="utf-8")
     program = [str(KIT / ".venvs" / "kit" / "bin" / "finr1"), "sft"]
