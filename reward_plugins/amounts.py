@@ -344,7 +344,7 @@ def _amounts(quantity: Quantity, gold: NumericGold, wanted: Asked) -> tuple[tupl
         return (), "a number of things is asked for, not an amount of money"
     if unit.kind in ("money", "time") and gold.unit is NONE and wanted.ratio:
         return (), f"a ratio is asked for, not {'an amount of money' if unit.kind == 'money' else 'a length of time'}"
-    if unit.kind == "count" and wanted.money:
+    if unit.kind == "count" and wanted.money and gold.unit.kind != "count":
         return (), "an amount of money is asked for, not a number of things"
     currency = gold.unit.label if gold.unit.kind == "money" else gold.home
     if unit.kind == "money" and not same_money(unit.label, currency):
