@@ -27,6 +27,7 @@ from eval_adapters.judge_settings import JudgeSettings, JudgeSpec
 from eval_adapters.reviews import RESULT, Row, json_lines, read_result, sha256
 from eval_adapters.settings import EvalSettings, ModelSpec
 from reward_plugins.errors import Refused
+from reward_plugins.files import write_whole
 from reward_plugins.judge import ANSWER_PROMPT, Judge, Judgement
 from reward_plugins.judge_quality import agreement, share
 
@@ -75,7 +76,7 @@ def judge_result(folder: Path, settings: JudgeSettings) -> dict[str, Any]:
         }
         for place, row in enumerate(plan.decides)
     ]
-    _write(folder / VERDICTS, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in verdicts))
+    write_whole(folder / VERDICTS, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in verdicts))
     of_panel = _measured(plan, panel)
     failed = Counter(
         judgement.outcome for of_one in heard.values() for said in of_one.phases.values() for judgement in said
@@ -95,7 +96,7 @@ def judge_result(folder: Path, settings: JudgeSettings) -> dict[str, Any]:
     }
     if judged["why_not"]:
         judged["accuracy"] = None
-    _write(folder / JUDGED, json.dumps(judged, ensure_ascii=False, indent=2) + "\n")
+    write_whole(folder / JUDGED, json.dumps(judged, ensure_ascii=False, indent=2) + "\n")
     return judged
 
 
@@ -329,12 +330,3 @@ def _known(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return known if known.get("schema") == _SCHEMA and (folder / VERDICTS).is_file() else {}
-
-
-def _write(file: Path, text: str) -> None:
-    part = file.with_name(file.name + ".part")
-    with part.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(file)

@@ -29,6 +29,7 @@ from eval_adapters.reviews import RESULT, sha256
 from eval_adapters.rows import FAILURES, Asked, SetRow
 from eval_adapters.settings import EvalSettings, ModelSpec, SetSpec
 from reward_plugins.errors import Refused
+from reward_plugins.files import write_whole
 from reward_plugins.golds import refusal
 
 _IDENTITY = "identity.json"
@@ -283,10 +284,4 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _write(file: Path, value: dict[str, Any]) -> None:
-    part = file.with_name(file.name + ".part")
-    with part.open("w", encoding="utf-8") as out:
-        json.dump(value, out, ensure_ascii=False, indent=2)
-        out.write("\n")
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(file)
+    write_whole(file, json.dumps(value, ensure_ascii=False, indent=2) + "\n")

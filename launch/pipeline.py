@@ -19,6 +19,7 @@ from rich.console import Console
 from launch import recipe
 from launch.paths import home
 from reward_plugins.errors import Refused
+from reward_plugins.files import write_whole
 
 
 class Stage(BaseModel):
@@ -83,9 +84,7 @@ class _Timings:
         if summary.get("done") == "already":
             return
         self.known[stage] = round(seconds, 1)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.known, indent=1) + "\n", encoding="utf-8")
-        part.replace(self.path)
+        write_whole(self.path, json.dumps(self.known, indent=1) + "\n")
 
 
 def with_variables(loaded: dict[str, Any], overrides: list[str], name: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 
 from launch.openr1 import Translation
 from launch.paths import home
+from reward_plugins.files import write_whole
 
 DOTTED = {
     "accuracy": "reward_plugins.rewards.finance_accuracy",
@@ -57,10 +57,4 @@ def for_trl(asked: Translation) -> dict[str, Any]:
 
 
 def _yaml(path: Path, content: dict[str, Any], what: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(f"# {what}\n")
-        yaml.safe_dump(content, file, sort_keys=False, allow_unicode=True)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_whole(path, f"# {what}\n" + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

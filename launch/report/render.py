@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +13,7 @@ from eval_adapters.reviews import STATES
 from launch.report import words
 from launch.report.read import sources
 from launch.report.settings import ReportSettings
+from reward_plugins.files import write_whole
 
 HTML, MARKDOWN, MARKDOWN_ZH, JSON = "report.html", "report.md", "report_zh.md", "report.json"
 
@@ -44,7 +43,7 @@ def run(settings: ReportSettings) -> dict[str, Any]:
     }
     settings.out.mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
-        _write(settings.out / name, text)
+        write_whole(settings.out / name, text)
     return {"out": str(settings.out), **summary}
 
 
@@ -173,12 +172,3 @@ def _environment(autoescape: bool) -> Environment:
     )
     environment.globals.update(words=words, grouped=_grouped, causes=_causes, states=STATES)
     return environment
-
-
-def _write(file: Path, text: str) -> None:
-    part = file.with_name(file.name + ".part")
-    with part.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(file)
