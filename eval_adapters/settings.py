@@ -46,8 +46,8 @@ class RequestForm(Settings):
 class ModelSpec(Settings):
     """A model to evaluate: a folder that a local server will serve, or the address of a running endpoint.
 
-    `model_id` is what requests call the model (default: `name`); a LoRA adapter that a server has loaded is such a model,
-    and a merged one is a `path`. `api_key_env` names the environment
+    A `path` may be a LoRA adapter, which is merged into its base first. `model_id` is what requests call the model
+    (default: `name`), such as an adapter's name on the server that loaded it. `api_key_env` names the environment
     variable that holds the key, which is never written anywhere. `requests`: the form of an endpoint that does not
     speak OpenAI's protocol; `api_url` is then the whole address that is posted to.
     """
@@ -122,9 +122,8 @@ class Generation(Settings):
 class EvalSettings(Settings):
     """An evaluation: every model on every set, results under `out/<model>/<set>/`.
 
-    `batch`: requests at once. `timeout_s`: seconds in all until an attempt is given up,
-    however much of the answer has come. `attempts`: in
-    all, for one row. `repeats`: samples of each row, for pass@k and majority. `seed`: EvalScope's own (the sampling seed
+    `batch`: requests at once. `timeout_s`: seconds in all until an attempt is given up, however much of the answer has
+    come. `attempts`: in all, for one row. `repeats`: samples of each row, for pass@k and majority. `seed`: EvalScope's own (the sampling seed
     of the server is `generation.seed`; with repeats the n-th sample gets that seed and n). `judge`: who decides what no
     rule can.
     """

@@ -17,7 +17,7 @@ from distill.teachers import Teacher
 from eval_adapters.judging import judge_model
 from eval_adapters.run import plan, run_one
 from eval_adapters.settings import EvalSettings
-from launch import models, open_r1_engine, recipe, stacks, train, train_grpo
+from launch import adapters, models, open_r1_engine, recipe, stacks, train, train_grpo
 from launch.paths import home
 from launch.server import ServeSettings, serving
 from reward_plugins.errors import Refused
@@ -131,7 +131,7 @@ def run_merge(name: str, *, overrides: list[str] | None = None) -> Summary:
 
 
 def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None = None) -> Summary:
-    """Every model on every set; a model given by `path` is served for as long as it is asked.
+    """Every model on every set; one given by `path` is served for as long as it is asked, a LoRA adapter merged.
 
     `serve` is the serving recipe for such models (by default `recipes/serve/local.yaml`).
 
@@ -151,8 +151,10 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
                 if planned != {"done"}:
                     accuracy["done"] = "now"
                 if model.path and "ask" in planned:
+                    # No set can have the name of the folder: theirs do not begin with "_".
+                    weights = adapters.whole(model.path, settings.out / model.name / "_merged")
                     serving_recipe = recipe.load(serve or "recipes/serve/local.yaml")
-                    served = recipe.settings(ServeSettings, {**serving_recipe, "model": str(model.path)}, serve or "")
+                    served = recipe.settings(ServeSettings, {**serving_recipe, "model": str(weights)}, serve or "")
                     endpoint = server_of_model.enter_context(serving(served))
                     place = (endpoint.url, endpoint.model_id)
                 for label, result in run_one(settings, model, *place).items():

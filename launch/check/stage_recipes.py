@@ -13,13 +13,13 @@ from distill.stage import StageSettings
 from eval_adapters.settings import EvalSettings
 from launch import recipe
 from launch.chat import ChatSettings
-from launch.check import rewards, rows, surroundings
+from launch.check import surroundings
 from launch.check.checked import Checked, model_folder
-from launch.check.finding import Findings, holds, lacking, mistake, note
+from launch.check.evaluation import evaluation
+from launch.check.finding import Findings, holds, lacking, mistake
 from launch.check.place import Place
 from launch.report import ReportSettings
 from launch.server import ServeSettings
-from reward_plugins import golds
 from reward_plugins.errors import Refused
 
 
@@ -44,7 +44,10 @@ def stage(kind: type[BaseModel], asked: Mapping[str, Any], place: Place, serve: 
     elif isinstance(settings, screen.Settings) and settings.judge:
         found += surroundings.key_in_environment(settings.judge.api_key_env, "judge, api_key_env")
     elif isinstance(settings, EvalSettings):
-        found += _evaluation(settings, place, serve or "recipes/serve/local.yaml")
+        found += evaluation(settings, place)
+        if any(model.path for model in settings.models):
+            said = _served(serve or "recipes/serve/local.yaml", place, "serve")
+            found += [each for each in said if each.about != "model"]  # the models to serve are those of the evaluation
     elif isinstance(settings, ReportSettings):
         for path in (*settings.evaluations, *settings.runs.values()):
             if not place.path(path).exists():
@@ -133,43 +136,3 @@ def _served(name: str, place: Place, key: str) -> Findings:
         yield mistake("serve", f"{key}: {name}: {said}")
     if not wrong:
         yield from serving(ServeSettings.model_validate(asked), place)
-
-
-def _evaluation(settings: EvalSettings, place: Place, serve: str) -> Findings:
-    for model in settings.models:
-        yield from surroundings.key_in_environment(model.api_key_env, f"models, {model.name}, api_key_env")
-        if model.path:
-            _, said = model_folder(str(model.path), place, f"models, {model.name}, path")
-            yield from said
-    if any(model.path for model in settings.models):
-        yield from (
-            finding
-            for finding in _served(serve, place, "serve")
-            if finding.about != "model"  # the models to serve are those of the evaluation
-        )
-    for each in settings.sets:
-        file = place.path(each.path) / f"{each.subset}.jsonl"
-        if not file.is_file():
-            yield place.missing("data", file, f"sets, {each.label}", "`finr1 export` writes it")
-            continue
-        read, said = rows.read(file)
-        yield from said
-        if read:
-            yield from _test_golds(file, read)
-
-
-def _test_golds(file: Path, read: list[rows.Row]) -> Findings:
-    """Golds that no answer can satisfy cost every model the same points, and are to be known."""
-    tried = rows.spread(read, rewards.GOLDS)
-    try:
-        refused = list(golds.check(tried))
-    except Refused as refusal:
-        yield mistake("golds", f"{file}: {refusal}")
-        return
-    if refused:
-        yield note(
-            "golds",
-            f"{file}: {len(refused)} of {len(tried)} golds can be satisfied by no answer, first {refused[0][0]}",
-        )
-    else:
-        yield holds("golds", f"{file.name}: all of {len(tried):,} golds are accepted as their own answer")

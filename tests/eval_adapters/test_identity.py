@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,33 @@ def test_a_hub_id_stands_for_itself() -> None:
     }
 
 
-def test_an_adapter_is_merged_or_served_and_never_taken_for_a_model(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text("{}")
-    (tmp_path / "adapter_model.safetensors").write_bytes(b"weights")
-    with pytest.raises(Refused, match="is a LoRA adapter: merge it"):
-        identity.model_hash(tmp_path)
+def adapter_of(folder: Path, base: Path | str, weights: bytes = b"weights") -> ModelSpec:
+    folder.mkdir(exist_ok=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base), "r": 8}))
+    (folder / "adapter_model.safetensors").write_bytes(weights)
+    return ModelSpec(name="m", path=folder)
+
+
+def test_an_adapter_is_its_weights_and_its_base_wherever_they_lie(tmp_path: Path) -> None:
+    for name, content in (("base", b"1"), ("moved", b"1"), ("other", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_bytes(content)
+    known = identity.of_model(adapter_of(tmp_path / "a", tmp_path / "base"))
+    assert known["base_sha256"] == identity.model_hash(tmp_path / "base")
+    assert identity.of_model(adapter_of(tmp_path / "b", tmp_path / "moved")) == known
+    assert identity.of_model(adapter_of(tmp_path / "a", tmp_path / "other")) != known
+    assert identity.of_model(adapter_of(tmp_path / "a", tmp_path / "base", b"more steps")) != known
+    assert identity.of_model(adapter_of(tmp_path / "a", "Qwen/Qwen3-4B"))["base_hub_id"] == "Qwen/Qwen3-4B"
+
+
+def test_an_adapter_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="which is not here; write the base model's folder"):
+        identity.of_model(adapter_of(tmp_path / "a", tmp_path / "gone"))
+    without_weights = adapter_of(tmp_path / "b", "Qwen/Qwen3-4B")
+    (tmp_path / "b" / "adapter_model.safetensors").unlink()
+    with pytest.raises(Refused, match="did its training end"):
+        identity.of_model(without_weights)
+    (tmp_path / "b" / "adapter_config.json").write_text("{}")
+    with pytest.raises(Refused, match="names no base_model_name_or_path"):
+        identity.of_model(without_weights)
