@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch.report import words
@@ -20,18 +20,18 @@ def colour(position: int) -> str:
     return BASE if position == 0 else MODELS[(position - 1) % len(MODELS)]
 
 
-def headline(models: list[str], results: dict[str, Any], differences: list[dict[str, Any]]) -> str:
-    """Accuracy of each model with its interval, and beside it each model's gain over the base and the one before."""
+def headline(scores: Mapping[str, dict[str, Any] | None], differences: list[dict[str, Any]]) -> str:
+    """Each model's score with its interval, and beside it each model's gain over the base and the one before."""
     pyplot = _pyplot()
-    rated = [model for model in models if results[model]["accuracy"]]
+    models = list(scores)
+    rated = {model: score for model, score in scores.items() if score}
     height = 0.95 + 0.42 * max(len(rated), len(differences))
     figure, (left, right) = pyplot.subplots(
         1, 2, figsize=(10.2, height), width_ratios=(1, 1) if differences else (1, 0.01)
     )
-    for place, model in enumerate(rated):
-        found = results[model]["accuracy"]
+    for place, (model, found) in enumerate(rated.items()):
         _whisker(left, place, found, colour(models.index(model)), f"{100 * found['value']:.1f}%")
-    _dress(left, rated, "accuracy, % (95% interval)", signed=False)
+    _dress(left, list(rated), "accuracy, % (95% interval)", signed=False)
     if differences:
         for place, found in enumerate(differences):
             shade = FAINT if found["verdict"] == "unclear" else colour(models.index(found["to"]))

@@ -58,9 +58,7 @@ def html(summary: dict[str, Any]) -> str:
     def pair(english: str, chinese: str) -> Markup:
         return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(english, chinese)
 
-    name = summary["headline"]["set"]
-    models = list(summary["results"][name])
-    chart = plots.headline(models, summary["results"][name], summary["headline"]["differences"])
+    chart = plots.headline(words.headline_scores(summary), summary["headline"]["differences"])
     page = _environment(autoescape=True).get_template("report.html.j2")
     return page.render(
         summary=summary,
@@ -162,6 +160,13 @@ def _causes(*counts: dict[str, int]) -> str:
     return ", ".join(f"{cause}: {n}" for by_cause in counts for cause, n in by_cause.items())
 
 
+def _weights(model: dict[str, str]) -> str:
+    """What was evaluated, short: the hash of a folder (adapter on base), or the name of what has none here."""
+    if "adapter_sha256" in model:
+        return f"{model['adapter_sha256'][:12]} / {model.get('base_sha256', '')[:12] or model['base_hub_id']}"
+    return model.get("sha256", "")[:12] or model.get("hub_id") or model["model_id"]
+
+
 def _environment(autoescape: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("launch.report", "templates"),
@@ -170,5 +175,5 @@ def _environment(autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, grouped=_grouped, causes=_causes, states=STATES)
+    environment.globals.update(words=words, grouped=_grouped, causes=_causes, states=STATES, weights=_weights)
     return environment

@@ -73,16 +73,24 @@ def summarise(settings: ReportSettings) -> dict[str, Any]:
     manifests = {str(file): read_manifest(file) for file in settings.manifests}
     flags = read_flags(settings.overlap)
     differences = {name: _differences(by_set[name], settings.seed) for name in sets}
+    judged_differences = {name: _judged_differences(by_set[name], settings.seed) for name in sets}
+    results = {name: {e.model: _result(e, settings) for e in by_set[name]} for name in sets}
+    by_judge = _left_to_judges(results[headline])
     return {
-        "schema": 2,
+        "schema": 3,
         "title": settings.title,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "base": base,
         "models": models,
         "sets": {name: _set_facts(by_set[name], settings.published) for name in sets},
-        "headline": {"set": headline, "differences": differences[headline]},
-        "results": {name: {e.model: _result(e, settings) for e in by_set[name]} for name in sets},
+        "headline": {
+            "set": headline,
+            "by": "judged" if by_judge else "accuracy",
+            "differences": (judged_differences if by_judge else differences)[headline],
+        },
+        "results": results,
         "differences": differences,
+        "judged_differences": judged_differences,
         "contamination": {name: _contamination(by_set[name], flags, settings.seed) for name in sets}
         if settings.overlap
         else {},
@@ -164,25 +172,61 @@ def _group(rated: list[Row], value_of: Callable[[Row], str], seed: int) -> dict[
     return {value: _estimate(rows, RATES["accuracy"], seed) for value, rows in grouped.items()}
 
 
-def _differences(evaluations: list[Evaluation], seed: int, without: Set[str] = frozenset()) -> list[dict[str, Any]]:
+def _left_to_judges(results: dict[str, dict[str, Any]]) -> bool:
+    """Whether the answer on top is the judges': they scored the set, and the rule left more of it open than it decided."""
+    undecided = sum(result["counts"]["undecided"] for result in results.values())
+    decided = sum(result["accuracy"]["n"] for result in results.values() if result["accuracy"])
+    return undecided > decided and any(result["judged"] and result["judged"]["accuracy"] for result in results.values())
+
+
+Right = Callable[[Evaluation, Row], bool | None]
+"""Whether a row is right; None where it does not count."""
+
+
+def _by_rule(_: Evaluation, row: Row) -> bool | None:
+    return row.correct if row.rated else None
+
+
+def _by_judge(evaluation: Evaluation, row: Row) -> bool | None:
+    return judged_right(row, *evaluation.judged) if evaluation.judged else None
+
+
+def _differences(
+    evaluations: list[Evaluation], seed: int, right: Right = _by_rule, without: Set[str] = frozenset()
+) -> list[dict[str, Any]]:
     """Every later model against the base, and each against the one before it; `without` questions of these ids."""
+    if not evaluations:
+        return []
     base, *later = evaluations
     compared: list[dict[str, Any]] = []
     for first, second in [(base, each) for each in later] + list(itertools.pairwise(later)):
-        found = _paired(first, second, seed, without)
+        found = _paired(first, second, seed, right, without)
         if found is not None:
             compared.append({"from": first.model, "to": second.model, **asdict(found), "verdict": found.verdict})
     return compared
 
 
-def _paired(first: Evaluation, second: Evaluation, seed: int, without: Set[str]) -> Difference | None:
-    """The difference on the questions that both models were rated on, by each one's share of right samples."""
+def _judged_differences(evaluations: list[Evaluation], seed: int) -> list[dict[str, Any]]:
+    """The same by the judged score, of the models that have one from the same judges as the first that has one."""
+    scored = [each for each in evaluations if each.judged and not each.judged[0]["why_not"]]
+    alike = [each for each in scored if _judges(each) == _judges(scored[0])]
+    return _differences(alike, seed, _by_judge)
+
+
+def _judges(evaluation: Evaluation) -> tuple[str, set[tuple[str, str]]]:
+    """Who judged what: a judge is its model and its prompt."""
+    judged: dict[str, Any] = evaluation.judged[0] if evaluation.judged else {"mode": "", "judges": {}}
+    return judged["mode"], {(facts["model"], facts["prompt_sha256"]) for facts in judged["judges"].values()}
+
+
+def _paired(first: Evaluation, second: Evaluation, seed: int, right: Right, without: Set[str]) -> Difference | None:
+    """The difference on the questions that count for both models, by each one's share of right samples."""
     pairs = [
         (one, other, samples[0].doc)
         for number, samples in first.questions.items()
         if samples[0].id not in without
-        and (one := _share_right(samples)) is not None
-        and (other := _share_right(second.questions[number])) is not None
+        and (one := _share_right(first, samples, right)) is not None
+        and (other := _share_right(second, second.questions[number], right)) is not None
     ]
     if not pairs:
         return None
@@ -190,9 +234,9 @@ def _paired(first: Evaluation, second: Evaluation, seed: int, without: Set[str])
     return difference(ones, others, documents, seed)
 
 
-def _share_right(samples: list[Row]) -> float | None:
-    rated = [row.correct for row in samples if row.rated]
-    return sum(rated) / len(rated) if rated else None
+def _share_right(evaluation: Evaluation, samples: list[Row], right: Right) -> float | None:
+    counted = [said for row in samples if (said := right(evaluation, row)) is not None]
+    return sum(counted) / len(counted) if counted else None
 
 
 def _contamination(evaluations: list[Evaluation], flags: Flags, seed: int) -> dict[str, Any]:
@@ -204,7 +248,7 @@ def _contamination(evaluations: list[Evaluation], flags: Flags, seed: int) -> di
         "flagged": len(listed),
         "rows": listed[:LISTED],
         "accuracy": {model: _estimate(rows, RATES["accuracy"], seed) for model, rows in clean.items()},
-        "differences": _differences(evaluations, seed, flagged),
+        "differences": _differences(evaluations, seed, without=flagged),
     }
 
 

@@ -109,6 +109,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "裁判判定所有回答；规则得分并列给出。",
     ),
     "no_judged": ("{model} on {set}: no judged score: {why}.", "{model} 在 {set} 上没有裁判得分：{why}。"),
+    "judged_difference": ("Differences by the judged score", "按裁判得分的差值"),
+    "judged_difference_note": (
+        "Models that the same judges scored, on the questions with a verdict or a rule's decision for both.",
+        "仅比较由相同裁判评分的模型，且只用两个模型都有裁决或规则判定的题目。",
+    ),
     "panel": ("all together", "合议"),
     "coverage": ("rows with a verdict", "有裁决的题"),
     "unreadable": ("unreadable", "无法读取"),
@@ -211,26 +216,40 @@ def span(low: float, high: float, language: Language) -> str:
     return f"{points(low)} {'to' if language == 'en' else '至'} {points(high)}"
 
 
+def headline_scores(summary: dict[str, Any]) -> dict[str, dict[str, Any] | None]:
+    """The scores that the answer on top is about, by model: the rule's, or the judges' where these decide most."""
+    results = summary["results"][summary["headline"]["set"]]
+    if summary["headline"]["by"] == "accuracy":
+        return {model: result["accuracy"] for model, result in results.items()}
+    return {model: result["judged"]["accuracy"] if result["judged"] else None for model, result in results.items()}
+
+
 def headline(summary: dict[str, Any], language: Language) -> str:
     """The answer in one sentence: the last model against the base, on the headline set."""
-    name = summary["headline"]["set"]
-    results = summary["results"][name]
-    last = list(results)[-1]
+    sentence = _answer(summary, language)
+    if summary["headline"]["by"] == "accuracy":
+        return sentence
+    return f"By the judge: {sentence}" if language == "en" else f"按裁判得分：{sentence}"
+
+
+def _answer(summary: dict[str, Any], language: Language) -> str:
+    scores = headline_scores(summary)
+    last = list(scores)[-1]
     found = next(
-        (d for d in summary["headline"]["differences"] if (d["from"], d["to"]) == (next(iter(results)), last)), None
+        (d for d in summary["headline"]["differences"] if (d["from"], d["to"]) == (next(iter(scores)), last)), None
     )
     if found is None:
-        accuracy = results[last]["accuracy"]
-        if accuracy is None:
+        score = scores[last]
+        if score is None:
             return f"{last} gave nothing to rate." if language == "en" else f"{last} 没有可评分的结果。"
         if language == "en":
             return (
-                f"{last} answers {percent(accuracy['value'])} of {accuracy['n']} questions correctly (95% interval "
-                f"{percent(accuracy['low'])} to {percent(accuracy['high'])}); there is no other model to compare it with."
+                f"{last} answers {percent(score['value'])} of {score['n']} questions correctly (95% interval "
+                f"{percent(score['low'])} to {percent(score['high'])}); there is no other model to compare it with."
             )
         return (
-            f"{last} 在 {accuracy['n']} 题中答对 {percent(accuracy['value'])}（95% 区间 {percent(accuracy['low'])} 至 "
-            f"{percent(accuracy['high'])}）；没有可比较的其他模型。"
+            f"{last} 在 {score['n']} 题中答对 {percent(score['value'])}（95% 区间 {percent(score['low'])} 至 "
+            f"{percent(score['high'])}）；没有可比较的其他模型。"
         )
     before, after = percent(found["first"]), percent(found["second"])
     verdict = found["verdict"]
