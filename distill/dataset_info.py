@@ -17,7 +17,20 @@ from reward_plugins.errors import Refused
 Form = Literal["sharegpt", "alpaca"]
 """LLaMA-Factory's two forms of a row: a list of turns, or `instruction`, `input` and `output`."""
 
-_COLUMNS = ["messages", "system", "tools", "images", "videos", "audios", "chosen", "rejected", "kto_tag", "prompt", "query", "response", "history"]  # fmt: skip
+COLUMNS = ("messages", "system", "tools", "images", "videos", "audios", "chosen", "rejected", "kto_tag", "prompt", "query", "response", "history")  # fmt: skip
+"""What LLaMA-Factory 0.9 reads of an entry's `columns`; it ignores any other key without a word."""
+
+TAGS = {
+    "role_tag": "from",
+    "content_tag": "value",
+    "user_tag": "human",
+    "assistant_tag": "gpt",
+    "observation_tag": "observation",
+    "function_tag": "function_call",
+    "system_tag": "system",
+}
+"""What LLaMA-Factory 0.9 reads of an entry's `tags`, with what it takes where an entry has none: ShareGPT's names."""
+
 _USED: dict[Form, dict[str, str]] = {
     "sharegpt": {"messages": "conversations", "system": "system"},
     "alpaca": {"prompt": "instruction", "query": "input", "response": "output", "system": "system"},
@@ -37,16 +50,8 @@ def entry(file_name: str, form: Form = "sharegpt", ranking: bool = False) -> dic
         "file_name": file_name,
         "formatting": form,
         "ranking": ranking,
-        "columns": {column: used.get(column) for column in _COLUMNS},
-        "tags": {
-            "role_tag": "from",
-            "content_tag": "value",
-            "user_tag": "human",
-            "assistant_tag": "gpt",
-            "observation_tag": "observation",
-            "function_tag": "function_call",
-            "system_tag": "system",
-        },
+        "columns": {column: used.get(column) for column in COLUMNS},
+        "tags": dict(TAGS),
     }
 
 

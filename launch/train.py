@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from launch import check, engine, models, recipe, stacks
+from launch import check, checkpoints, engine, models, recipe, stacks
 from launch.paths import home
 from launch.record import EngineRun, weights
 from reward_plugins.errors import Refused
@@ -37,7 +37,7 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
     given = {**asked, "model_name_or_path": model, "dataset_dir": str(registry.parent), "output_dir": str(out)}
     # The folder is this run's and holds its log already; LLaMA-Factory would refuse it.
     given["overwrite_output_dir"] = True
-    if latest := _latest_checkpoint(out):
+    if latest := checkpoints.latest(out):
         given.setdefault("resume_from_checkpoint", str(latest))
     resolved = write_recipe(out, given)
     env = engine_env(model)
@@ -107,12 +107,6 @@ _LEAST_FREE = 2 * 2**30
 def log_of(out: Path) -> Path:
     """Where an engine's output goes."""
     return out / "engine.log"
-
-
-def _latest_checkpoint(out: Path) -> Path | None:
-    """The newest checkpoint that was written whole (the trainer writes its state file last)."""
-    found = [path for path in out.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def row_count(path: Path) -> int:

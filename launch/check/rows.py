@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distill.dataset_info import COLUMNS, TAGS
 from distill.prompts import Message
 from launch.check.finding import Finding, Findings, holds, lacking, mistake, note, unknown
 from launch.check.place import Place
@@ -27,15 +28,6 @@ _LLAMA_FACTORY = {
 }
 """The columns that LLaMA-Factory takes where an entry of its registry names none."""
 
-_TAGS = {
-    "role_tag": "from",
-    "content_tag": "value",
-    "user_tag": "human",
-    "assistant_tag": "gpt",
-    "observation_tag": "observation",
-    "function_tag": "function_call",
-    "system_tag": "system",
-}
 _ROLES = {
     "user_tag": "user",
     "assistant_tag": "assistant",
@@ -48,10 +40,7 @@ _ROLES = {
 _ENTRY = {"file_name", "formatting", "ranking", "columns", "tags", "subset", "split", "folder", "num_samples"} | {
     f"{place}_url" for place in ("hf_hub", "ms_hub", "om_hub", "script")
 }
-_COLUMNS = {"messages", "system", "tools", "prompt", "query", "response", "history"} | {
-    *("images", "videos", "audios", "chosen", "rejected", "kto_tag")
-}
-"""What LLaMA-Factory 0.9 reads of an entry; it ignores any other key without a word."""
+"""What LLaMA-Factory 0.9 reads of an entry itself; it ignores any other key without a word."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +76,7 @@ class TrainingSet:
         Raises:
             Refused: a turn with a role that the entry's tags do not name.
         """
-        columns, tags = {**self.columns(), **_optional(self.entry)}, _TAGS | _filled(self.entry.get("tags"))
+        columns, tags = {**self.columns(), **_optional(self.entry)}, TAGS | _filled(self.entry.get("tags"))
         system = str(row.get(columns.get("system", "system")) or "")
         turns = [Message(role="system", content=system)] if system else []
         if self.form == "sharegpt":
@@ -287,7 +276,7 @@ def _optional(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _filled(tags: Mapping[str, Any] | None) -> dict[str, str]:
-    return {key: tag for key, tag in (tags or {}).items() if tag and key in _TAGS}
+    return {key: tag for key, tag in (tags or {}).items() if tag and key in TAGS}
 
 
 def _role(turn: Mapping[str, Any], tags: Mapping[str, str]) -> str:
@@ -310,8 +299,8 @@ def _wrong_entry(trained: TrainingSet) -> list[str]:
         f"unknown key {where + key!r}{did_you_mean(key, known)}"
         for where, given, known in (
             ("", trained.entry, _ENTRY),
-            ("columns.", columns, _COLUMNS),
-            ("tags.", tags, set(_TAGS)),
+            ("columns.", columns, COLUMNS),
+            ("tags.", tags, set(TAGS)),
         )
         for key in given
         if key not in known
