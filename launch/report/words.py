@@ -131,8 +131,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "published": ("Published, other harness", "已发表的结果（其他评测框架）"),
     "published_note": (
-        "Other prompts, other rules of comparison, perhaps other rows: not comparable with ours to the point. From {source}.",
-        "提示词、比对规则不同，题目也可能不同：与我们的数字不能逐点比较。来源：{source}。",
+        "Other prompts, other rules of comparison, perhaps other rows: not comparable with ours to the point.",
+        "提示词、比对规则不同，题目也可能不同：与我们的数字不能逐点比较。",
     ),
     "ours": ("ours", "我们的"),
     "right_of": ("{right} of {samples} right", "{samples} 次中 {right} 次正确"),
