@@ -23,7 +23,7 @@ from distill.patience import Patience
 from distill.prompts import Message
 from distill.records import Usage
 from distill.reply import Reply, Unusable, read_reply
-from distill.teachers import Teacher
+from distill.teachers import Teacher, prompt_limit
 from distill.throttle import Pace, Stop, Throttle
 from reward_plugins.errors import Refused
 
@@ -106,6 +106,8 @@ class Endpoint:
         self._tokens_each: float | None = None
         self._reached = self._answered = self._told = False
         self._sampling = teacher.sampling()
+        self._completion_limit = teacher.completion_limit()
+        self._prefill = teacher.prefill.text if teacher.prefill else ""
         self._patience = Patience(teacher.timeout_s)
 
     async def __aenter__(self) -> Endpoint:
@@ -131,7 +133,7 @@ class Endpoint:
         Fails only after all attempts, or where another attempt cannot help. Raises `Refused`.
         """
         body = to_json({**self._sampling, "messages": self.teacher.wire(prompt)})
-        most = self.teacher.worst(prompt)
+        most = Usage(prompt_tokens=prompt_limit(prompt), completion_tokens=self._completion_limit)
         failures = rate_limits = 0
         while True:
             async with self._throttle:
@@ -215,7 +217,7 @@ class Endpoint:
                 self._reached = True
                 payload = await response.read()  # to its end, or it closes the connection
             if response.status == 200:
-                return read_reply(payload, self.teacher.prefill.text if self.teacher.prefill else "")
+                return read_reply(payload, self._prefill)
             return self._turned_down(response, payload, body)
         except Unusable as reason:
             return Failure(str(reason), billed=True, usage=reason.usage)

@@ -109,13 +109,8 @@ class Journal:
             _heal(self._fd)
             if retry_errors:
                 self._drop_errors(skip_bad)
-            finish, answer = self._finished.add, self._new_slots.append
             for _, request_id, answered, slot in entries(path, skip_bad, self.bad):
-                finish(key := hash(request_id))  # as `_note` does, a million times on a resume
-                if answered:
-                    answer(hash(slot))
-                else:
-                    self._errors.add(key)
+                self._note(request_id, answered, slot)
         except BaseException:
             os.close(self._fd)
             raise

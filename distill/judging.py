@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -288,7 +288,7 @@ def _final(rule: Verdict, judged: JudgeVerdict, why: str) -> Verdict:
 
 def together(first: Usage, second: Usage) -> Usage:
     """The sum of two usages; a count that neither tells stays None."""
-    one, two = first.model_dump(), second.model_dump()
+    one, two = asdict(first), asdict(second)
     summed = {key: (one[key] or 0) + (two[key] or 0) for key in one if one[key] is not None or two[key] is not None}
     return Usage(**summed)
 

@@ -15,7 +15,7 @@ import dataclasses
 import errno
 import json
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,11 +59,6 @@ class Account:
     completion_tokens: int = 0
     cost: dict[str, float] = field(default_factory=dict)
 
-    def add_cost(self, currency: str | None, cost: float) -> None:
-        """Add to the cost; free is no currency."""
-        if currency is not None:
-            self.cost[currency] = self.cost.get(currency, 0.0) + cost
-
     def as_json(self) -> dict[str, Any]:
         """The account as JSON values, money to a millionth."""
         values = dataclasses.asdict(self)
@@ -98,9 +93,9 @@ class Ledger:
         self.held: dict[str, Hold] = {}
         self.reached: set[str] = set()
         self._caps = caps or {}
+        self._spent: defaultdict[str, float] = defaultdict(float)
         self._promised: defaultdict[str, float] = defaultdict(float)
         self._sent = 0
-        self._on_their_way: Counter[str] = Counter()
         self._room: list[asyncio.Future[None]] = []
         self._fd = -1  # opened by `_fold`
         self._end = self._lines = 0
@@ -110,12 +105,11 @@ class Ledger:
         for key, hold in list(self.held.items()):
             if _is_request(key):
                 self._apply({"ended": key, "teacher": hold.teacher, "failed": _KILLED, **_billed_at_most(hold)})
-        self._on_their_way.clear()
         self._fold()
 
     def spent(self, currency: str) -> float:
         """What was billed in a currency, by all teachers and in all runs."""
-        return sum([account.cost.get(currency, 0.0) for account in self.accounts.values()])
+        return self._spent[currency]
 
     def account(self, teacher: str) -> Account:
         """A teacher's account."""
@@ -130,13 +124,13 @@ class Ledger:
         Where the cap has no room left, waits for requests on their way, which are mostly billed less than their most.
         With none on its way the cap is reached.
         """
-        currency = teacher.prices.currency if teacher.prices else None
         self._sent += 1
         key = str(self._sent)
-        if currency is None:
+        if teacher.prices is None:
             return key
+        currency = teacher.prices.currency
         while not self._fits(currency, most):
-            if not self._on_their_way[currency]:
+            if not any(hold.currency == currency and _is_request(key) for key, hold in self.held.items()):
                 self.reached.add(currency)
             if stop or currency in self.reached:
                 return None
@@ -275,10 +269,14 @@ class Ledger:
             account.prompt_tokens += prompt
             account.cached_tokens += cached
             account.completion_tokens += completion
-            account.add_cost(event.get("currency"), event.get("cost", 0.0))
+            if currency := event.get("currency"):  # free is no currency
+                account.cost[currency] = account.cost.get(currency, 0.0) + event["cost"]
+                self._spent[currency] += event["cost"]
         elif "accounts" in event:
             for name, values in event["accounts"].items():
-                self.accounts[name] = Account(**values)
+                self.accounts[name] = account = Account(**values)
+                for currency, cost in account.cost.items():
+                    self._spent[currency] += cost
             for key, hold in event["held"].items():
                 self._promise(key, Hold(*hold))
         elif "sent" in event:
@@ -287,17 +285,16 @@ class Ledger:
             self._unpromise(event["released"])
 
     def _promise(self, key: str, hold: Hold) -> None:
-        self._unpromise(key)
+        if key in self.held:
+            self._unpromise(key)
         self.held[key] = hold
         self._promised[hold.currency] += hold.cost
-        self._on_their_way[hold.currency] += _is_request(key)
 
     def _unpromise(self, key: str) -> None:
         hold = self.held.pop(key, None)
         if hold is None:
             return
         self._promised[hold.currency] -= hold.cost
-        self._on_their_way[hold.currency] -= _is_request(key)
         if not self.held:
             self._promised.clear()  # what rounding left
 

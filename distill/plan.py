@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 from pydantic_core import from_json, to_json
 
 from distill.journal import Journal, trace_id
-from distill.prompts import Message, messages, prompt_sha256, read_prompt
+from distill.prompts import Message, hashed, messages, prompt_sha256, read_prompt
 from distill.questions import located
 from distill.records import Question, Trace
 from distill.reply import Reply
@@ -154,7 +154,7 @@ class Plan:
         # The system prompt is the same for all questions, and this runs a million times on a resume.
         digest = (self._asked_by_system if self._system else self._asked_by).copy()
         rest = prompt[1:] if self._system else prompt
-        digest.update("".join([f"{message['role']}\0{message['content']}\0" for message in rest]).encode())
+        digest.update(hashed(rest))
         asked, teacher = digest.hexdigest(), self.teacher
         if teacher.samples == 1:
             return [trace_id(question.id, teacher.name, 0, asked)]
@@ -203,19 +203,18 @@ class Plan:
                 yield Request(request_id, question, sample, prompt, self.teacher)
 
     def pending(self, questions: Path) -> Iterator[Request]:
-        """The requests to send, in the order of the questions."""
+        """The requests to send, in the order of the questions; their lines were checked by `Survey`."""
         with questions.open("rb") as file:
             for offset in self.offsets:
                 file.seek(offset)
-                for request in self.at(Question.model_validate_json(file.readline())):
+                for request in self.at(unchecked(file.readline())):
                     if not self.out or request.custom_id not in self.out:
                         yield request
 
     def counts(self) -> dict[str, int]:
         """What was wanted, what there is now, and what this run paid."""
-        names = ("wanted", "answered", "errors", "in_batch", "changed", "without_solution")
         paid = ("requests", "prompt_tokens", "completion_tokens")
-        return {name: getattr(self, name) for name in (*names, *paid)}
+        return {name: getattr(self, name) for name in (*Look._fields, *paid)}
 
 
 class Survey:
@@ -251,7 +250,7 @@ class Survey:
         """The question of a line without any check, if nothing is left to ask about it."""
         self._finished = ()
         try:
-            question = cast(Question, _Glanced(from_json(line, cache_strings="keys")))
+            question = unchecked(line)
             looks = tuple([plan.look(question, self.count + 1) for plan in self.plans])
         except (ValueError, KeyError, TypeError, AttributeError):
             return None  # the full check says what is wrong with it
@@ -262,10 +261,15 @@ class Survey:
         return question
 
 
-class _Glanced:
-    """A line that stands for its question: the same names, nothing checked."""
+def unchecked(line: bytes) -> Question:
+    """What stands for the question of a line: the same names, nothing checked, in half the time."""
+    return cast(Question, _Glanced(from_json(line, cache_strings="keys")))
 
-    context = ""
+
+class _Glanced:
+    """A question's attributes, as they stand in its line."""
+
+    context = unit = ""
     choices: dict[str, str] | None = None
     meta: Mapping[str, Any] = MappingProxyType({})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypedDict
 
@@ -49,7 +50,9 @@ def prompt_sha256(prompt: list[Message]) -> str:
 
     Taken of role and content of each message, each ended by a NUL byte, so that it hangs on no library's JSON.
     """
-    digest = hashlib.sha256()
-    for message in prompt:
-        digest.update(f"{message['role']}\0{message['content']}\0".encode())
-    return digest.hexdigest()
+    return hashlib.sha256(hashed(prompt)).hexdigest()
+
+
+def hashed(prompt: Iterable[Message]) -> bytes:
+    """The bytes of messages that hashes are taken of."""
+    return "".join([f"{message['role']}\0{message['content']}\0" for message in prompt]).encode()

@@ -7,6 +7,8 @@ import re
 from types import NoneType
 from typing import Any, NamedTuple
 
+from pydantic_core import from_json
+
 from distill.records import Usage
 from reward_plugins.completion import completion_text, parse
 
@@ -40,12 +42,23 @@ NO_REPLY = Reply("", "", "", "", Usage())
 
 def read_reply(body: bytes, prefill: str = "") -> Reply:
     """Read the body of a chat completion; see `reply_of`. Raises `Unusable`."""
+    return reply_of(_json(body), prefill)
+
+
+def _json(body: bytes) -> Any:
+    """The body's JSON, by the faster of two readers, and by the one that takes more where that takes it not.
+
+    Python's own reads lone surrogates, UTF-16 and deeper nesting as well. Raises `Unusable`.
+    """
     try:
-        data = json.loads(body)
+        return from_json(body)
+    except ValueError:
+        pass
+    try:
+        return json.loads(body)
     except (ValueError, RecursionError):
         page = body[:256].lstrip().lower().startswith((b"<!doctype", b"<html"))
         raise Unusable("an HTML page instead of JSON" if page else "not JSON") from None
-    return reply_of(data, prefill)
 
 
 def reply_of(data: Any, prefill: str = "") -> Reply:

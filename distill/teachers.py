@@ -191,12 +191,8 @@ class Teacher(BaseModel):
         return max(limits, default=None)
 
     def worst(self, prompt: list[Message]) -> Usage:
-        """The most tokens that one request can be billed; completion None where nothing bounds it.
-
-        No tokenizer is needed: a token stands for at least one byte of UTF-8.
-        """
-        prompt_tokens = sum(len(message["content"].encode()) for message in prompt) + _TEMPLATE_TOKENS
-        return Usage(prompt_tokens=prompt_tokens, completion_tokens=self.completion_limit())
+        """The most tokens that one request can be billed; completion None where nothing bounds it."""
+        return Usage(prompt_tokens=prompt_limit(prompt), completion_tokens=self.completion_limit())
 
     def bill(self, usage: Usage, worst: Usage, batch: bool = False) -> float:
         """What a request cost, in the currency of `prices`; a count that the endpoint did not tell is the worst one."""
@@ -206,3 +202,8 @@ class Teacher(BaseModel):
         completion = worst.completion_tokens if usage.completion_tokens is None else usage.completion_tokens
         cost = self.prices.cost(prompt or 0, usage.cached_tokens or 0, completion or 0)
         return cost * self.prices.batch if batch else cost
+
+
+def prompt_limit(prompt: list[Message]) -> int:
+    """The most tokens that a prompt can be billed at; a token stands for at least one byte of UTF-8."""
+    return sum([len(message["content"].encode()) for message in prompt]) + _TEMPLATE_TOKENS
