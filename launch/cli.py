@@ -16,6 +16,7 @@ from rich.console import Console
 from launch import recipe
 from launch.engine import EngineFailed
 from launch.paths import home
+from launch.registry.commands import app as models
 from reward_plugins.errors import Refused
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(models, name="models")
 
 Recipe = Annotated[str, typer.Argument(help="The recipe: a YAML file that is one run.")]
 Set = Annotated[
