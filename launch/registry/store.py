@@ -1,0 +1,363 @@
+"""The versions in MLflow: each a model version and a run, whose artifacts are the version's parts.
+
+The weights stay where they are; a version names their folder and their hash. MLflow loads nothing of a model here, so
+nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eval_adapters.identity import model_hash
+from launch.registry import champions, serving
+from launch.registry.outcomes import Outcomes
+from launch.registry.parts import Parts, Training, write_evaluated, write_training
+from launch.registry.settings import CHALLENGER, CHAMPION, RegistrySettings
+from reward_plugins.errors import Refused
+from reward_plugins.files import write_whole
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_TAG = "finr1."
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Its own are seven tries of 120 s each: a server that is away would be told of after a quarter of an hour.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""Put in before MLflow is imported, where the user did not set them."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version: its number, where its weights lie and their hash, and what is known beside them (`tags`)."""
+
+    number: int
+    folder: Path
+    sha256: str
+    run_id: str
+    created: datetime
+    tags: dict[str, str]
+    aliases: list[str] = field(default_factory=list)
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """The sha256 of each file of weights, by its name."""
+        files: dict[str, str] = json.loads(self.tags.get("weights", "{}"))
+        return files
+
+    @property
+    def served(self) -> serving.Served:
+        """What a server needs of it."""
+        return serving.Served(version=self.number, model=self.folder, sha256=self.sha256)
+
+    @property
+    def lacks(self) -> list[str]:
+        """The parts that nobody gave."""
+        parts = {"run": "recipe, data and curves (--run)", "evaluation": "evaluation (--report)", "parent": "parent"}
+        lacking = [phrase for tag, phrase in parts.items() if tag not in self.tags]
+        if "run" in self.tags and "curves" not in self.tags:
+            lacking.append("training curves (the run left no log)")
+        return lacking
+
+
+class Registry:
+    """A registry that is there. The methods that change it are called inside `alone`."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        """Open the registry; its folder and database are made where they are missing (10 s at most).
+
+        Raises:
+            Refused: the address is none of a registry, or nothing answers there.
+        """
+        settings.need_fit_uri()
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        self.settings = settings
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        self.client: MlflowClient = MlflowClient(settings.store, settings.store)
+        with self.alone(wait=True):
+            self._experiment = self._made()
+        self._need_own_folder()
+
+    @contextmanager
+    def alone(self, wait: bool = False) -> Iterator[None]:
+        """Keep every other `finr1 models` command that changes this folder's registry out.
+
+        Raises:
+            Refused: another one is at work, and `wait` is false.
+        """
+        with (self.settings.folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Refused(
+                    f"another finr1 models command is changing the registry in {self.settings.folder}; nothing was changed "
+                    "by this one: look at `finr1 models list` and run it again"
+                ) from None
+            yield
+
+    def versions(self) -> list[Version]:
+        """All versions, the oldest first."""
+        from mlflow.store.entities import PagedList
+
+        aliases = self.aliases()
+        found: list[Version] = []
+        token: str | None = None
+        while True:
+            page: PagedList[Any] = self.client.search_model_versions(
+                f"name='{self.settings.name}'", max_results=1000, page_token=token
+            )
+            found += [_version(each, aliases) for each in page if f"{_TAG}sha256" in each.tags]
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda version: version.number)
+
+    def version(self, word: str | int) -> Version:
+        """A version by its number or alias; `Refused` where there is none."""
+        versions = self.versions()
+        found = next((each for each in versions if str(word) in (str(each.number), *each.aliases)), None)
+        if found is None:
+            known = ", ".join([str(each.number) for each in versions] + sorted(self.aliases()))
+            raise Refused(f"no version {word!r} is registered; there are {known or 'none yet'} (finr1 models list)")
+        return found
+
+    def aliases(self) -> dict[str, int]:
+        """The version of each alias."""
+        return {alias: int(number) for alias, number in self._model().aliases.items()}
+
+    def events(self) -> list[champions.Event]:
+        """The history of the champion, the oldest event first."""
+        return champions.read(self._model().tags)
+
+    def outcomes(self, version: Version) -> Outcomes | None:
+        """A version's evaluation, None where it has none."""
+        place = version.tags.get("evaluation")
+        if place is None:
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            file = self.client.download_artifacts(version.run_id, f"{place}/outcomes.json", scratch)
+            return Outcomes.model_validate_json(Path(file).read_text(encoding="utf-8"))
+
+    def artifacts(self, version: Version) -> str:
+        """Where MLflow keeps a version's parts."""
+        return str(self.client.get_run(version.run_id).info.artifact_uri)
+
+    def find(self, sha256: str) -> Version | None:
+        """The version with these weights."""
+        return next((each for each in self.versions() if each.sha256 == sha256), None)
+
+    def parent_of(self, training: Training) -> Version | None:
+        """The newest version whose weights the run read."""
+        for version in reversed(self.versions()):
+            if version.weights and set(version.weights.values()) <= training.read_weights:
+                return version
+        return None
+
+    def add(self, parts: Parts, tags: dict[str, str]) -> Version:
+        """Make a version of parts; it is there with all of them or not at all."""
+        run_id = self.client.create_run(self._experiment, tags={f"{_TAG}sha256": parts.sha256}).info.run_id
+        tags = {
+            "sha256": parts.sha256,
+            "folder": str(parts.folder),
+            "weights": json.dumps(parts.weights),
+            **self.carry(run_id, parts),
+            **tags,
+        }
+        source = self.client.get_run(run_id).info.artifact_uri
+        self.client.set_terminated(run_id)
+        made = self.client.create_model_version(
+            self.settings.name,
+            source,
+            run_id,
+            tags={_TAG + name: value for name, value in tags.items()},
+            await_creation_for=0,
+        )
+        return self.version(int(made.version))
+
+    def carry(self, run_id: str, parts: Parts) -> dict[str, str]:
+        """Store a run and an evaluation, each in a folder of its own name; returns the tags that point there."""
+        tags: dict[str, str] = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            if parts.training:
+                tags["run"] = f"training-{parts.training.digest}"
+                (place := Path(scratch, tags["run"])).mkdir()
+                write_training(parts.training, place)
+                if parts.training.curves:
+                    tags["curves"] = ", ".join(parts.training.curves.points)
+                    self._draw(run_id, parts.training)
+            if parts.evaluated:
+                tags["evaluation"] = f"evaluation-{parts.evaluated.digest}"
+                tags["scores"] = parts.evaluated.outcomes.scores()
+                (place := Path(scratch, tags["evaluation"])).mkdir()
+                write_evaluated(parts.evaluated, place)
+            self.client.log_artifacts(run_id, scratch)
+        return tags
+
+    def note(self, version: Version, tags: dict[str, str]) -> None:
+        """Put tags on a version."""
+        for name, value in tags.items():
+            self.client.set_model_version_tag(self.settings.name, str(version.number), _TAG + name, value)
+
+    def need_same_weights(self, version: Version) -> None:
+        """Refuse a version whose folder does not hold what was registered; takes as long as reading the weights."""
+        if not version.folder.is_dir():
+            raise Refused(
+                f"version {version.number}: its folder {version.folder} is not on this machine; put it back, or register the "
+                "same weights where they are now"
+            )
+        if model_hash(version.folder) != version.sha256:
+            raise Refused(
+                f"version {version.number}: {version.folder} was changed since it was registered; put the old files back, or "
+                "register what is there now as a version of its own: finr1 models register FOLDER"
+            )
+
+    def set_alias(self, alias: str, version: Version) -> None:
+        """Let an alias stand for a version, in one step."""
+        self.client.set_registered_model_alias(self.settings.name, alias, str(version.number))
+
+    def drop_alias(self, alias: str) -> None:
+        """Take an alias away."""
+        self.client.delete_registered_model_alias(self.settings.name, alias)
+
+    def crown(self, version: Version, event: champions.Event) -> None:
+        """Make a version (whose weights were looked at) the champion: the event, the alias, then what follows it."""
+        tag = champions.key(len(self.events()) + 1)
+        self.client.set_registered_model_tag(self.settings.name, tag, event.model_dump_json())
+        self.set_alias(CHAMPION, version)
+        if (now := self.aliases().get(CHAMPION)) != version.number:
+            raise Refused(f"another machine made version {now} the champion meanwhile; see `finr1 models list`")
+        self.mend(sure={version.number})
+
+    def mend(self, sure: Set[int] = frozenset()) -> list[str]:
+        """Bring the history, the challenger and the serving links in line with the champion's alias.
+
+        That is the end of every change, and it finishes or takes back what a killed command left. Returns what could
+        not be followed here. `sure`: versions whose weights were looked at just now.
+        """
+        events, aliases = self.events(), self.aliases()
+        champion = aliases.get(CHAMPION)
+        if champion is not None and champion != (events[-1].version if events else None):
+            self._mend_history(events, champion)
+        elif champion is None and len(events) == 1:  # the first promotion was cut off
+            self._drop_event(1)
+        if champion is not None and aliases.get(CHALLENGER) == champion:
+            self.drop_alias(CHALLENGER)
+        return self._follow(sure)
+
+    def _mend_history(self, events: list[champions.Event], champion: int) -> None:
+        if events and events[-1].was == champion:
+            self._drop_event(len(events))
+            return
+        was = events[-1].version if events else None
+        event = champions.Event(event="set elsewhere", version=champion, was=was, at=now())
+        self.client.set_registered_model_tag(
+            self.settings.name, champions.key(len(events) + 1), event.model_dump_json()
+        )
+
+    def _drop_event(self, place: int) -> None:
+        self.client.delete_registered_model_tag(self.settings.name, champions.key(place))
+
+    def _follow(self, sure: Set[int]) -> list[str]:
+        known = serving.served(self.settings.folder)
+        wanted: dict[str, serving.Served] = {}
+        notes: list[str] = []
+        versions = {version.number: version for version in self.versions()}
+        for alias, number in sorted(self.aliases().items()):
+            version = versions[number]
+            try:
+                if number not in sure and known.get(alias) != version.served:
+                    self.need_same_weights(version)
+            except Refused as trouble:
+                left = known.get(alias)
+                if left:
+                    wanted[alias] = left
+                stays = f"stays at version {left.version}" if left else "is not there"
+                notes.append(f"{serving.link(self.settings.folder, alias)} {stays}: {trouble}")
+            else:
+                wanted[alias] = version.served
+        serving.follow(self.settings.folder, wanted)
+        return notes
+
+    def _draw(self, run_id: str, training: Training) -> None:
+        """The curves as MLflow's own metrics, so that its page draws them, too."""
+        from mlflow.entities import Metric
+
+        points = training.curves.points if training.curves else {}
+        metrics = [Metric(name, value, 0, int(step)) for name, curve in points.items() for step, value in curve]
+        for start in range(0, len(metrics), 1000):  # the most that MLflow takes at once
+            self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
+
+    @cached_property
+    def _where(self) -> str | None:
+        """Artifacts of SQLite in the folder lie in the folder; a server or database says itself where they are."""
+        return (self.settings.folder.absolute() / "artifacts").as_uri() if self.settings.is_local else None
+
+    def _made(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        name = self.settings.name
+        try:
+            if not self.client.search_registered_models(f"name='{name}'"):
+                self.client.create_registered_model(name)
+            known = self.client.get_experiment_by_name(name)
+            if known is not None:
+                return str(known.experiment_id)
+            return str(self.client.create_experiment(name, artifact_location=self._where))
+        except MlflowException as error:
+            said = " ".join(str(error).split())[:300]
+            raise Refused(
+                f"the registry at {self.settings.uri or self.settings.folder} cannot be used: {said}"
+            ) from None
+
+    def _need_own_folder(self) -> None:
+        """A folder's links belong to one name of one registry: two would move each other's champion."""
+        note = self.settings.folder / "registry.json"
+        mine = {"uri": self.settings.uri, "name": self.settings.name}
+        if not note.is_file():
+            write_whole(note, json.dumps(mine) + "\n")
+        elif (said := json.loads(note.read_text(encoding="utf-8"))) != mine:
+            raise Refused(
+                f"{self.settings.folder} belongs to {said['name']} at {said['uri'] or 'its own database'}; give this registry "
+                "a folder of its own with --folder"
+            )
+
+    def _model(self) -> Any:
+        return self.client.get_registered_model(self.settings.name)
+
+
+def now() -> str:
+    """The time for a record, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version(found: Any, aliases: dict[str, int]) -> Version:
+    tags = {name.removeprefix(_TAG): value for name, value in found.tags.items() if name.startswith(_TAG)}
+    number = int(found.version)
+    return Version(
+        number,
+        Path(tags.pop("folder")),
+        tags.pop("sha256"),
+        found.run_id,
+        datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        tags,
+        sorted(alias for alias, of in aliases.items() if of == number),
+    )
