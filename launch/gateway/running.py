@@ -54,7 +54,7 @@ def gateway(settings: GatewaySettings) -> Iterator[Gateway]:
     log = data / LOG
     for host, port in ((settings.host, settings.port), (LOOPBACK, settings.metrics_port)):
         listening.need_free_port(host, port, log)
-    words = [program(), "-W", "-S", f"{_master(data)},mode,600", "-f", config]
+    words: list[str | Path] = [program(), "-W", "-S", f"{_master(data)},mode,600", "-f", config]
     with engine.started(words, name="gateway", log=log, inherit=_inherited(settings)) as process:
         metrics = f"http://{LOOPBACK}:{settings.metrics_port}/metrics"
         listening.wait_until_answers(metrics, process, name="gateway", log=log, seconds=_START_S)
@@ -122,7 +122,7 @@ def _written(settings: GatewaySettings) -> tuple[Path, str]:
     text, config_id = configuration(settings, rule_file)
     config, tried = data / "haproxy.cfg", data / "haproxy.cfg.tried"
     write_whole(tried, text)
-    words = [program(), "-c", "-q", "-f", str(tried)]
+    words: list[str | Path] = [program(), "-c", "-q", "-f", str(tried)]
     env = engine.environment(None, _inherited(settings))
     done = subprocess.run(words, capture_output=True, text=True, env=env)
     if done.returncode:
