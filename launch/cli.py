@@ -15,6 +15,7 @@ from rich.console import Console
 
 from launch import recipe
 from launch.engine import EngineFailed
+from launch.gateway import Do
 from launch.paths import home
 from launch.registry.commands import app as models
 from reward_plugins.errors import Refused
@@ -312,6 +313,24 @@ def chat(
         except KeyboardInterrupt:
             return
     raise EngineFailed(f"the chat page ended by itself; see {data / LOG}")
+
+
+@app.command()
+def gateway(
+    path: Recipe,
+    do: Annotated[Do, typer.Argument(help="Run it, check it, reload a running one, measure its rule, watch it.")] = Do.run,
+    set_: Set = None,
+    questions: Annotated[Path | None, typer.Option(help="With measure: your own labelled JSONL.")] = None,
+) -> None:
+    """Put versions of a model, and a general one, behind one endpoint by HAProxy, until Ctrl-C.
+
+    Examples: finr1 gateway recipes/gateway/ab.yaml; finr1 gateway recipes/gateway/ab.yaml reload
+    """
+    from launch.gateway.command import carry_out
+
+    asked = questions.absolute() if questions else None
+    if (done := carry_out(_absolute(path), do, set_ or [], asked)) is not None:
+        _print(done)
 
 
 @app.command("eval")
