@@ -318,7 +318,9 @@ def chat(
 @app.command()
 def gateway(
     path: Recipe,
-    do: Annotated[Do, typer.Argument(help="Run it, check it, reload a running one, measure its rule, watch it.")] = Do.run,
+    do: Annotated[
+        Do, typer.Argument(help="Run it, check it, reload a running one, measure its rule, watch it.")
+    ] = Do.run,
     set_: Set = None,
     questions: Annotated[Path | None, typer.Option(help="With measure: your own labelled JSONL.")] = None,
 ) -> None:
