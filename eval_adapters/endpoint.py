@@ -22,7 +22,7 @@ from eval_adapters.gate import EndpointDown, Gate
 from eval_adapters.identity import is_loopback
 from eval_adapters.scoring import SERVER_SPOKE, join_reasoning
 
-_NO_RETRY = {400, 401, 403, 404, 422}
+_NO_RETRY = {400, 401, 403, 404, 413, 422}
 """The refusals that no retry can help; other codes are tried again."""
 
 _KEEPALIVE_S = 4.0
@@ -116,11 +116,11 @@ class Endpoint(ModelAPI):  # type: ignore[misc]
     async def _posted(self, body: Any) -> Any:
         try:
             async with self._session.post(self._url, json=body) as response:
-                text = await response.text(encoding="utf-8", errors="replace")
+                text = await response.text(encoding="utf-8-sig", errors="replace")
         except aiohttp.ClientError as error:
             raise ConnectionError(type(error).__name__) from None
         if response.status >= 400:
-            raise (PromptRefused if response.status in _NO_RETRY else HttpError)(response.status, text)
+            raise _error_of(response.status, text)
         return json.loads(text)
 
 
@@ -152,25 +152,51 @@ class OpenAIEndpoint(Endpoint):
     def read(self, reply: Any) -> ModelOutput:
         """The first choice, as the model wrote it: reasoning that was sent apart is put back in front."""
         choices = reply.get("choices") if isinstance(reply, dict) else None
-        if not choices:
+        if not choices and isinstance(reply, dict) and reply.get("error"):
+            raise _reported(reply["error"])
+        if not choices or not isinstance(choices[0], dict):
             raise EmptyChoices("the reply has no choices")
         message = choices[0].get("message") or {}
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-        usage = reply.get("usage") or {}
+        usage = reply.get("usage")
+        usage = usage if isinstance(usage, dict) else {}
         return completed(
             self.model_name,
-            message.get("refusal") or message.get("content") or "",
+            message.get("refusal") or _text(message.get("content")),
             reasoning,
-            {"length": "max_tokens", "content_filter": "content_filter"}.get(choices[0].get("finish_reason"), "stop"),
+            {"length": "max_tokens", "content_filter": "content_filter"}.get(str(choices[0].get("finish_reason")), "stop"),
             usage.get("prompt_tokens"),
             usage.get("completion_tokens"),
         )
+
+
+def _text(content: Any) -> str:
+    """A message's text; some servers send it in parts, as OpenAI's protocol allows for prompts."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content or ""
+
+
+def _error_of(code: int, text: str) -> HttpError:
+    """The error of a reply that says no; one that no retry can help is a `PromptRefused`."""
+    return (PromptRefused if code in _NO_RETRY else HttpError)(code, text)
+
+
+def _reported(error: Any) -> HttpError:
+    """The error that a reply with status 200 speaks of: by its own code, or by what it says where that is none."""
+    said = json.dumps(error, ensure_ascii=False).lower()
+    code = error.get("code") if isinstance(error, dict) else None
+    if not isinstance(code, int) or code < 400:
+        code = 400 if any(word in said for word in _TOO_LONG + _FILTERED) else 500
+    return _error_of(code, said)
 
 
 def completed(model: str, text: str, reasoning: str, stop_reason: str, sent: Any, made: Any) -> ModelOutput:
     """EvalScope's output for a completion; `sent` and `made` are its tokens, where the server counted them."""
     output = ModelOutput.from_content(model, "", stop_reason=stop_reason)
     whole = join_reasoning(reasoning, text, cut=stop_reason == "max_tokens")
+    # Half of a surrogate pair, as a server sends it that cuts inside a character, cannot be written to a file.
+    whole = whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     # Set afterwards: made with its text, a message loses a think block that stands in it.
     output.message.content = [ContentText(text="" if stop_reason in SERVER_SPOKE else whole)]
     if isinstance(sent, int) and isinstance(made, int):

@@ -31,7 +31,7 @@ class Gate:
                     raise EndpointDown
                 yield
         except Exception as error:
-            if getattr(error, "code", 0) in (400, 422):
+            if getattr(error, "code", 0) in (400, 413, 422):
                 raise  # the server speaks of this prompt, so it is up
             with self._counting:
                 self._failed_in_a_row += 1
