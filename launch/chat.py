@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from distill.prompts import read_prompt
 from launch import engine, listening, models, recipe, stacks
 from launch.paths import KIT, home
+from launch.serve_settings import name_of
 from launch.server import ServeSettings, serving
 from launch.webui import Page
 from reward_plugins.errors import Refused
@@ -266,9 +267,9 @@ def _connect(model: ChatModel, serve: str, servers: contextlib.ExitStack) -> _Co
     else:
         served = recipe.settings(ServeSettings, {**recipe.load(serve), "model": model.model}, serve)
     key = _key(served.api_key_env)
-    base = f"http://{f'[{served.host}]' if ':' in served.host else served.host}:{served.port}"
-    if listening.answers(f"{base}/health"):
-        return _Connection(f"{base}/v1", [served.served_name or models.resolve(served.model, home())], key, model)
+    if listening.answers(f"{served.base}/health"):
+        name = name_of(served, models.resolve(served.model, home()))
+        return _Connection(f"{served.base}/v1", [name], key, model)
     endpoint = servers.enter_context(serving(served))
     return _Connection(endpoint.url, [endpoint.model_id], key, model)
 

@@ -263,22 +263,42 @@ def merge(path: Recipe, set_: Set = None) -> None:
 
 
 @app.command()
-def serve(path: Recipe, set_: Set = None) -> None:
+def serve(
+    path: Recipe,
+    set_: Set = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Bring the server back when it went down.")] = False,
+) -> None:
     """Serve a model behind the OpenAI protocol until Ctrl-C.
 
-    Example: finr1 serve recipes/serve/local.yaml --set model=runs/quickstart/grpo
+    Example: finr1 serve recipes/serve/local.yaml --set model=runs/quickstart/grpo --restart
     """
-    from launch import listening
-    from launch.server import ServeSettings, serving
+    from launch.serve_restart import serve_on
+    from launch.serve_settings import Restart, ServeSettings
 
     settings = recipe.settings(ServeSettings, recipe.load(_absolute(path), set_ or []), path)
-    with serving(settings) as endpoint:
-        typer.echo(f"{endpoint.model_id} answers at {endpoint.url} (Ctrl-C stops it)")
-        try:
-            listening.wait_for_end(endpoint.pid)
-        except KeyboardInterrupt:
-            return
-    raise EngineFailed(f"the server ended by itself; see {home() / settings.log}")
+    if restart and settings.restart is None:
+        settings.restart = Restart()
+    serve_on(settings, typer.echo)
+
+
+@app.command()
+def health(
+    target: Annotated[str, typer.Argument(help="An endpoint's URL, or a serving recipe.")] = "recipes/serve/local.yaml",
+    model: Annotated[str | None, typer.Option(help="Which of the endpoint's models (default: its own choice).")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="The environment variable that holds its key.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds.")] = 180.0,
+) -> None:
+    """Ask a served model a finance question and read its answer as the verifier does.
+
+    Exit code 0: answered; 4: no answer; 1: error. A recipe's server also says when it went down and came back.
+
+    Example: finr1 health http://127.0.0.1:8011/v1
+    """
+    from launch.health import EXIT_CODES, look
+
+    found, past = look(target, model, api_key_env, timeout)
+    typer.echo("\n".join(filter(None, (str(found), past))))
+    raise typer.Exit(EXIT_CODES[found.state])
 
 
 @app.command()

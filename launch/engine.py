@@ -58,11 +58,13 @@ def started(
     watch: bool = False,
     inherit: Collection[str] | None = None,
     told: bytes | None = None,
+    folder: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program in a process group of its own, and end the whole group when the block is left.
 
     Of our own environment it gets the variables named in `inherit` (by default all), and `told` on its standard
-    input: what stands there is in no list of processes and in no environment, as a key should be.
+    input: what stands there is in no list of processes and in no environment, as a key should be. It runs in `folder`
+    (by default the home folder).
 
     If this process is killed outright, the kernel ends the program with it; what its children leave behind is
     ended at the next start from the note beside the log.
@@ -75,7 +77,7 @@ def started(
         out.flush()
         process = subprocess.Popen(
             [str(word) for word in words],
-            cwd=home(),
+            cwd=folder or home(),
             env=environment(env, inherit),
             stdin=subprocess.DEVNULL if told is None else subprocess.PIPE,
             stdout=subprocess.PIPE if watch else out,

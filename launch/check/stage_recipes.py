@@ -19,6 +19,7 @@ from launch.check.evaluation import evaluation
 from launch.check.finding import Findings, holds, lacking, mistake
 from launch.check.place import Place
 from launch.report import ReportSettings
+from launch.serve_command import objections
 from launch.server import ServeSettings
 from reward_plugins.errors import Refused
 
@@ -67,16 +68,8 @@ def serving(settings: ServeSettings, place: Place) -> Findings:
     if settings.engine == "vllm" and not place.machine.cards:
         yield lacking("vllm", "engine: vllm needs a GPU, and there is none here; set engine: transformers")
     is_vllm = settings.engine == "vllm" or (settings.engine == "auto" and place.machine.cards)
-    if not is_vllm and (settings.served_name or settings.api_key_env):
-        yield mistake(
-            "keys",
-            "served_name and api_key_env are for engine: vllm; `transformers serve` knows neither, leave them out",
-        )
-    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.api_key_env:
-        yield mistake(
-            "keys",
-            f"host: {settings.host} can be reached from other machines; name a key in api_key_env, or use 127.0.0.1",
-        )
+    for objection in objections(settings, "vllm" if is_vllm else "transformers"):
+        yield mistake("keys", objection)
     yield from surroundings.key_in_environment(settings.api_key_env, "api_key_env")
 
 

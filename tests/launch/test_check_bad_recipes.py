@@ -395,7 +395,7 @@ def taken_port() -> Iterator[int]:
 
 OTHERS = [
     ("serve", "model: model\nport: PORT\n", ("port PORT on 127.0.0.1 is in use", "another one")),
-    ("serve open to all", "model: model\nhost: 0.0.0.0\nport: 18011\n", ("host: 0.0.0.0", "api_key_env")),
+    ("serve open to all", "model: model\nhost: 0.0.0.0\nport: 18011\n", ("host 0.0.0.0", "api_key_env")),
     ("serve by vLLM", "model: model\nengine: vllm\nport: 18011\n", ("engine: vllm needs a GPU",)),
     (
         "merge",
