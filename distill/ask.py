@@ -328,7 +328,7 @@ class Asking:
         for held, _ in self._held_back:
             self._journal_error(held)
         self._held_back.clear()
-        self._journal.append_line(request.id, request.line(outcome, latency_s), answered=True)
+        self._journal.append_soon(request.id, request.line(outcome, latency_s), answered=True)
         self.plan.answered += 1
 
     def _failed(self, trace: Trace, failure: Failure) -> None:

@@ -1,12 +1,13 @@
 """The journal: one line for each finished request, so that a killed run goes on where it stopped.
 
-A line is a `Trace`. It is handed to the kernel in one write as soon as the request has ended, so `kill -9` loses no
-finished request; `sync`, called about once a second, bounds what a power cut could lose. The first key of a line is
+A line is a `Trace`. It is handed to the kernel as soon as the request has ended, together with those that end in the same
+turn of the event loop and before the loop looks at the network again, so `kill -9` loses no finished request; `sync`, called about once a second, bounds what a power cut could lose. The first key of a line is
 the trace's id and the last is its error, so resuming reads both ends of a line and parses none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import json
@@ -103,6 +104,8 @@ class Journal:
         self._errors: set[int] = set()
         self._new_slots = array("q")
         self._answered_slots: set[int] = set()
+        self._unwritten: list[bytes] = []
+        self._trouble: OSError | Refused | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = _open_locked(path)
         try:
@@ -138,37 +141,68 @@ class Journal:
         return hash(slot_of(request_id)) in self._answered_slots
 
     def append(self, trace: Trace) -> None:
-        """Write one finished request. After a failed write nothing of the line is left."""
-        self.append_line(trace.id, trace.model_dump_json().encode() + b"\n", trace.error is None)
+        """Write one finished request. After a failed write only whole lines are left."""
+        self._unwritten.append(trace.model_dump_json().encode() + b"\n")
+        self.flush()
+        self._note(trace.id, trace.error is None, slot_of(trace.id))
 
-    def append_line(self, request_id: str, line: bytes, answered: bool) -> None:
-        """The same for a trace that is a line, with its end, already."""
+    def append_soon(self, request_id: str, line: bytes, answered: bool) -> None:
+        """The same for a trace that is a line, with its end, already; in an event loop.
+
+        All lines of one turn of the loop are one write at its end: at 256 requests at once that is one for fifty.
+        Where it fails, this raises when it is called next, and so does `close`.
+        """
+        if self._trouble is not None:
+            raise self._trouble
+        if not self._unwritten:
+            asyncio.get_running_loop().call_soon(self._flush_turn)
+        self._unwritten.append(line)
+        self._note(request_id, answered, slot_of(request_id))
+
+    def flush(self) -> None:
+        """Hand to the kernel what was appended. Raises `Refused` for a full disk."""
+        lines, done = b"".join(self._unwritten), 0
+        self._unwritten.clear()
         try:
-            written = os.write(self._fd, line)
-            while written < len(line):
-                written += os.write(self._fd, line[written:])
+            while done < len(lines):
+                done += os.write(self._fd, lines[done:])
+            self._end += done
         except OSError:
+            self._end += lines.rfind(b"\n", 0, done) + 1
             os.ftruncate(self._fd, self._end)
             with full_disk_refused(self.path):
                 raise
-        self._end += len(line)
-        self._note(request_id, answered, slot_of(request_id))
+
+    def _flush_turn(self) -> None:
+        try:
+            self.flush()
+        except (OSError, Refused) as trouble:
+            self._trouble = trouble
 
     def sync(self) -> None:
         """Put on the disk what was appended; blocks, so an event loop calls it in a thread."""
         os.fsync(self._fd)
 
     def close(self) -> None:
-        """Sync and let go of the journal."""
-        with contextlib.suppress(OSError):  # nothing is lost that was not lost before
-            self.sync()
-        os.close(self._fd)
+        """Write and sync what is left and let go of the journal."""
+        try:
+            self.flush()
+            with contextlib.suppress(OSError):  # nothing is lost that was not lost before
+                self.sync()
+        finally:
+            os.close(self._fd)
+        if self._trouble is not None:
+            raise self._trouble
 
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *where: object) -> None:
+        try:
+            self.close()
+        except (OSError, Refused):
+            if error is None:  # what ended the block is told first
+                raise
 
     def _note(self, request_id: str, answered: bool, slot: str) -> None:
         key = hash(request_id)

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
-from distill.journal import Journal
 from distill.patience import Patience
-from distill.plan import Plan
-from distill.records import Question, Trace, Usage
-from distill.reply import Reply
-from distill.teachers import Teacher
 
 
 def test_each_task_has_its_own_time_and_a_cancelled_one_ends() -> None:
@@ -48,17 +42,3 @@ def test_a_task_can_wait_again_after_its_time_was_up() -> None:
         return "done", task.cancelling()
 
     assert asyncio.run(asyncio.wait_for(scene(), 2)) == ("done", 0)
-
-
-def test_the_line_of_an_answer_is_its_trace(tmp_path: Path) -> None:
-    question = Question(
-        id="甲|1", source="s", split="train", lang="zh", task="t", question="几？", gold="4", answer_type="number", licence="MIT"
-    )  # fmt: skip
-    teacher = Teacher(name="t", base_url="http://127.0.0.1:9/v1", model="m")
-    reply = Reply('想\n"', "四", '<think>想\n"</think><answer>四</answer>', "stop", Usage(prompt_tokens=3))
-    with Journal(tmp_path / "t.jsonl") as journal:
-        (request,) = Plan(teacher, journal).at(question)
-        assert request.line(reply, 0.12345) == request.trace(reply, 0.12345).model_dump_json().encode() + b"\n"
-        journal.append_line(request.id, request.line(reply, 0.12345), answered=True)
-        assert journal.is_answered(request.id)
-    assert Trace.model_validate_json((tmp_path / "t.jsonl").read_bytes()).answer == "四"
