@@ -164,7 +164,9 @@ class OpenAIEndpoint(Endpoint):
             self.model_name,
             message.get("refusal") or _text(message.get("content")),
             reasoning,
-            {"length": "max_tokens", "content_filter": "content_filter"}.get(str(choices[0].get("finish_reason")), "stop"),
+            {"length": "max_tokens", "content_filter": "content_filter"}.get(
+                str(choices[0].get("finish_reason")), "stop"
+            ),
             usage.get("prompt_tokens"),
             usage.get("completion_tokens"),
         )

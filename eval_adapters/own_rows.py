@@ -12,6 +12,9 @@ from reward_plugins.errors import Refused
 COLUMNS = ("question", "gold", "id", "context", "choices", "unit", "answer_type", "task", "lang", "meta", "doc")
 """What `columns` may name; the first two must be there."""
 
+_LETTERS = "ABCDEFGH"
+_TEXTS = ("question", "gold", "id", "context", "unit", "answer_type", "task", "lang")
+
 
 def reader(columns: Mapping[str, str]) -> Reader:
     """How a line is read; `columns` is {the kit's name: the file's name}, by default they are the same.
@@ -39,21 +42,30 @@ def _row(named: dict[str, Any], given: Mapping[str, Any], number: int) -> SetRow
     if named["gold"] is None:
         named["gold"] = given.get("answer", given.get("solution"))
     for name in ("question", "gold"):
-        if named[name] in (None, ""):
+        if named[name] is None or not str(named[name]).strip():
             raise Refused(f"no {name}; say which column it is, such as columns: {{{name}: my_column}}")
+    for name in _TEXTS:
+        odd = {list: "a list", dict: "an object"}.get(type(named[name]))
+        if odd or named[name] != named[name]:  # NaN alone differs from itself
+            raise Refused(f"{name} is {odd or 'NaN'}; it must be one text or number")
     meta = named.pop("meta") or {}
     if not isinstance(meta, dict):
         raise Refused("meta is no JSON object")
     if (doc := named.pop("doc")) is not None:
         meta = {**meta, "doc": str(doc)}
-    letters = {letter: str(given[letter]) for letter in "ABCDEFGH" if given.get(letter) not in (None, "")}
+    letters = {letter: str(given[letter]) for letter in _LETTERS if given.get(letter) not in (None, "")}
     choices = named.pop("choices") or (letters if len(letters) > 1 else None)
     if isinstance(choices, list):
-        choices = dict(zip("ABCDEFGH", map(str, choices), strict=False))
+        if len(choices) > len(_LETTERS):
+            raise Refused(f"{len(choices)} choices; there are letters for {len(_LETTERS)}")
+        choices = dict(zip(_LETTERS, choices, strict=False))
+    if choices is not None and not isinstance(choices, dict):
+        raise Refused("choices are neither a list nor an object of letters and texts")
     question = str(named["question"])
     chinese = any("\u4e00" <= character <= "\u9fff" for character in question)
     texts = {name: str(value) for name, value in named.items() if value is not None}
     defaults = {"id": str(number), "lang": "zh" if chinese else "en", "answer_type": "", "source": "own"}
+    choices = {letter: str(text) for letter, text in choices.items()} if choices else None
     return SetRow.model_validate({**defaults, **texts, "choices": choices, "meta": meta, "prompt": _prompt(given)})
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -122,9 +123,11 @@ def read_rows(
     passed_over: set[str] = set()
     for number, row in read_lines(file, read or _kit_row):
         if row.id in seen:
-            raise Refused(f"{file}, lines {seen[row.id]} and {number}: both have the id {row.id!r}; export it again")
+            raise Refused(
+                f"{file}, lines {seen[row.id]} and {number}: both have the id {row.id!r}; give each row its own"
+            )
         if row.prompt and row.prompt[-1].role != "user":
-            raise Refused(f"{file}, line {number}: the prompt does not end with a user message; export it again")
+            raise Refused(f"{file}, line {number}: the prompt does not end with a user message")
         seen[row.id] = number
         if benchmark and not _wanted(row, benchmark):
             passed_over.add(f"{row.source}/{row.task}" if row.source in benchmark.sources else row.source)
@@ -134,20 +137,30 @@ def read_rows(
         wanted = ", ".join(benchmark.tasks or benchmark.sources)
         raise Refused(f"{file} has no row of {wanted}, which {benchmark.name} asks; it has {', '.join(passed_over)}")
     if not rows:
-        raise Refused(f"{file} is empty; export the test set again")
+        raise Refused(f"{file} is empty; there is nothing to ask")
     return _with_prompts(rows, system_prompt, file)
 
 
 def read_lines(file: Path, read: Reader) -> Iterator[tuple[int, SetRow]]:
-    """Yield (number from 1, row) for each line that is not blank; `Refused` names the first bad line."""
+    """Yield (number from 1, row) for each line that is not blank; `Refused` names the first bad line.
+
+    A byte order mark in front, as some editors write it, is no part of the first line.
+    """
     with file.open("rb") as lines:
+        if lines.read(len(BOM_UTF8)) != BOM_UTF8:
+            lines.seek(0)
         for number, line in enumerate(lines, 1):
             if line.isspace():
                 continue
             try:
+                line.decode()
                 yield number, read(line, number)
+            except UnicodeDecodeError:
+                raise Refused(f"{file}, line {number}: not UTF-8; save the file as UTF-8 (it may be GBK)") from None
             except ValidationError as error:
-                raise Refused(f"{file}, line {number}: {_plain(error)}; export the test set again") from None
+                raise Refused(
+                    f"{file}, line {number}: {_plain(error)}; mend the line, or export the set again"
+                ) from None
             except Refused as error:
                 raise Refused(f"{file}, line {number}: {error}") from None
 
@@ -195,7 +208,7 @@ def _wanted(row: SetRow, benchmark: Benchmark) -> bool:
 def _with_prompts(rows: list[SetRow], system_prompt: str, file: Path) -> list[SetRow]:
     bare = sum(not row.prompt for row in rows)
     if bare not in (0, len(rows)):
-        raise Refused(f"{file}: {bare} of {len(rows)} rows have no prompt; export the test set again")
+        raise Refused(f"{file}: {bare} of {len(rows)} rows have no prompt; give it to all or to none")
     if not bare and system_prompt:
         raise Refused(f"{file}: its rows have their prompts already, made by the export; leave system_prompt out")
     if bare and not system_prompt:

@@ -11,8 +11,8 @@ from eval_adapters.catalogue import known
 from eval_adapters.judge_settings import JudgeSettings
 from reward_plugins.errors import Refused
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-"""A name that is a folder, too."""
+_NAME = r"^[^\W_][\w.-]*$"
+"""A name that is a folder, too: letters and digits of any script, then also ".", "_" and "-"."""
 
 
 class Settings(BaseModel):

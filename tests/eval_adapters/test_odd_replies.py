@@ -64,9 +64,10 @@ def reply(request: dict[str, Any]) -> Reply:
 
 def test_each_reply_is_an_answer_or_a_cause(tmp_path: Path) -> None:
     with serve(reply) as server:
-        settings = recipe(tmp_path / "输出 1", write_set(tmp_path / "测试 集", CONTENT), server.url, attempts=2)
+        data = write_set(tmp_path / "测试 集", CONTENT)
+        settings = recipe(tmp_path / "输出 1", data, server.url, names=("模型-7B",), attempts=2)
         result = run_one(settings, settings.models[0])["finmath"]
-    _, read = read_result(settings.out / "m" / "finmath")
+    _, read = read_result(settings.out / "模型-7B" / "finmath")
     causes = {each.index: each.cause for each in read if each.status == "error"}
     unreadable = causes.pop(6)
     assert unreadable.startswith("unreadable reply")

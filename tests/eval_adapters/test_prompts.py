@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,13 @@ def test_columns_have_your_names(tmp_path: Path) -> None:
         ([{"question": "x"}], {}, "line 1: no gold"),
         ([{"question": "x", "gold": "1"}], {"golds": "gold"}, "columns names golds, which is none of"),
         ([{"question": "x", "gold": "1", "meta": []}], {}, None),
+        ([{"question": "x", "gold": " "}], {}, "line 1: no gold"),
+        ([{"question": "x", "gold": "1"}, {"question": "y", "gold": math.nan}], {}, "line 2: gold is NaN"),
+        ([{"question": "x", "gold": ["a", "b"]}], {}, "gold is a list; it must be one text"),
+        ([{"question": {"text": "x"}, "gold": "1"}], {}, "question is an object"),
+        ([{"question": "x", "gold": "A", "choices": "a b"}], {}, "choices are neither a list nor an object"),
+        ([{"question": "x", "gold": "A", "choices": list("abcdefghi")}], {}, "9 choices; there are letters for 8"),
+        ([{"id": 7, "question": "x", "gold": "1"}] * 2, {}, "lines 1 and 2: both have the id '7'"),
     ],
 )
 def test_what_cannot_be_read_is_refused(
@@ -161,6 +170,31 @@ def test_what_cannot_be_read_is_refused(
         return
     with pytest.raises(Refused, match=complaint):
         own(tmp_path, content, **columns)
+
+
+def test_a_file_of_another_editor_is_read_or_refused_in_words(tmp_path: Path) -> None:
+    line = json.dumps({"问": "1 加 1？", "答": 2}, ensure_ascii=False) + "\r\n"
+    given = SetSpec(
+        benchmark="finr1_jsonl",
+        path=tmp_path,
+        subset="测试_1",
+        system_prompt=SYSTEM,
+        columns={"question": "问", "gold": "答"},
+    )
+    for text in (codecs.BOM_UTF8 + line.encode(), line.encode() + b"\r\n"):
+        (tmp_path / "测试_1.jsonl").write_bytes(text)
+        assert [(each.question, each.gold) for each in rows_of(given)] == [("1 加 1？", "2")]
+    (tmp_path / "测试_1.jsonl").write_bytes(line.encode("gbk"))
+    with pytest.raises(Refused, match="line 1: not UTF-8; save the file as UTF-8"):
+        rows_of(given)
+
+
+def test_a_train_split_with_a_byte_order_mark_gives_examples(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, [question(1)], "test")
+    train = json.dumps(question(21, split="train"))
+    (tmp_path / "train.jsonl").write_bytes(codecs.BOM_UTF8 + train.encode())
+    (read,) = rows_of(spec(folder, few_shot=FewShot(path=tmp_path / "train.jsonl", count=1)))
+    assert [each.role for each in read.prompt] == ["system", "user", "assistant", "user"]
 
 
 def test_columns_are_for_one_s_own_rows_only(tmp_path: Path) -> None:
