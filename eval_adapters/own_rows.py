@@ -45,9 +45,10 @@ def _row(named: dict[str, Any], given: Mapping[str, Any], number: int) -> SetRow
         if named[name] is None or not str(named[name]).strip():
             raise Refused(f"no {name}; say which column it is, such as columns: {{{name}: my_column}}")
     for name in _TEXTS:
-        odd = {list: "a list", dict: "an object"}.get(type(named[name]))
-        if odd or named[name] != named[name]:  # NaN alone differs from itself
-            raise Refused(f"{name} is {odd or 'NaN'}; it must be one text or number")
+        value = named[name]
+        if isinstance(value, list | dict) or value != value:  # NaN alone differs from itself
+            odd = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "NaN"
+            raise Refused(f"{name} is {odd}; it must be one text or number")
     meta = named.pop("meta") or {}
     if not isinstance(meta, dict):
         raise Refused("meta is no JSON object")
