@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from launch.engine import environment
 from launch.models import TOKENIZER_FILES
 from launch.paths import CACHE, KIT
 from reward_plugins.errors import Refused
+from reward_plugins.files import write_whole
 
 _PROGRAM = KIT / "launch" / "inside" / "answer.py"
 _CHANGES = ("config.json", *TOKENIZER_FILES)
@@ -31,6 +33,16 @@ class Answer:
     value: Any = None
     error: str = ""
 
+
+KNOWN = KIT / "stacks" / "answers.jsonl"
+"""Answers that hang on nothing but a stack's pins, a line each: {stack, pins, question, value}. For those no engine is
+started, nor its stack made. Lines of other pins are passed over; `write_known` makes them anew."""
+
+PINNED: Mapping[str, tuple[str, ...]] = {
+    "sft": ("keys", "templates", "deepspeed_keys"),
+    "rl": ("keys", "accelerate_keys"),
+}
+"""The questions that `KNOWN` answers."""
 
 _COMPLAINTS: dict[Path, Answer] = {}
 """Kept for this process only: a complaint may pass, when a package is installed or a file is mended."""
@@ -47,6 +59,9 @@ def answers(stack: str, questions: Sequence[Mapping[str, Any]]) -> list[Answer]:
     """
     files = [_store(stack, question) for question in questions]
     found = {number: _COMPLAINTS[file] for number, file in enumerate(files) if file in _COMPLAINTS}
+    for number, question in enumerate(questions):
+        if question["ask"] in PINNED.get(stack, ()) and question["ask"] in _known(stack):
+            found[number] = Answer(_known(stack)[question["ask"]])
     missing = [number for number, file in enumerate(files) if number not in found and not file.is_file()]
     new = _ask(stack, [questions[number] for number in missing]) if missing else []
     for number, reply in zip(missing, new, strict=True):
@@ -74,6 +89,28 @@ def value(stack: str, **question: Any) -> Any:
     if answer.error:
         raise Refused(f"stack {stack} could not answer {question['ask']!r}: {answer.error}")
     return answer.value
+
+
+def write_known() -> None:
+    """Ask the stacks all that hangs on their pins alone, and write `KNOWN`. Raises `Refused` as `answers` does."""
+    lines = []
+    for stack, names in PINNED.items():
+        for name, reply in zip(names, _ask(stack, [{"ask": name} for name in names]), strict=True):
+            if "value" not in reply:
+                raise Refused(f"stack {stack} could not answer {name!r}: {reply['error']}")
+            line = {"stack": stack, "pins": stacks.identity(stack), "question": name, "value": reply["value"]}
+            lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    write_whole(KNOWN, "".join(lines))
+
+
+@cache
+def _known(stack: str) -> dict[str, Any]:
+    """The answers of `KNOWN` for a stack as it is pinned now: {question: value}."""
+    if not KNOWN.is_file():
+        return {}
+    lines = map(json.loads, KNOWN.read_text(encoding="utf-8").splitlines())
+    pins = stacks.identity(stack)
+    return {line["question"]: line["value"] for line in lines if line["stack"] == stack and line["pins"] == pins}
 
 
 def _ask(stack: str, questions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
