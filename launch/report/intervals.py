@@ -88,15 +88,23 @@ def proportion(right: Sequence[float], documents: Sequence[str], seed: int = 0) 
 
 
 def difference(first: Sequence[float], second: Sequence[float], documents: Sequence[str], seed: int = 0) -> Difference:
-    """Compare two models on the same questions: right or not, or the share of right repeats (one length n > 0)."""
+    """Compare two models on the same questions: right or not, or the share of right repeats (one length n > 0).
+
+    Where all questions differ alike, or none does, no resample can differ either: what n documents cannot rule out then
+    widens the interval, by the upper end of Wilson's interval for none of n.
+    """
     n = len(first)
     gains = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
     gained, lost = int((gains > 0).sum()), int((gains < 0).sum())
+    value = float(gains.mean())
     low, high = _bootstrap(gains, documents, seed)
+    if low == high:
+        _, unseen = wilson(0, len(set(documents)))
+        low, high = max(-1.0, value - unseen), min(1.0, value + unseen)
     return Difference(
         first=sum(first) / n,
         second=sum(second) / n,
-        value=float(gains.mean()),
+        value=value,
         low=low,
         high=high,
         n=n,

@@ -80,6 +80,17 @@ def test_few_changed_rows_are_no_proof_whatever_the_bootstrap_says() -> None:
     assert found.verdict == "unclear"
 
 
+def test_models_that_never_differ_are_not_surely_alike() -> None:
+    documents = [str(row) for row in range(10)]
+    alike = difference([1.0] * 10, [1.0] * 10, documents)
+    # Wilson's upper end for 0 of 10 is 0.278.
+    assert (alike.value, alike.verdict) == (0.0, "unclear")
+    assert (alike.low, alike.high) == (pytest.approx(-0.278, abs=1e-3), pytest.approx(0.278, abs=1e-3))
+    gained = difference([0.0] * 10, [1.0] * 10, documents)
+    assert (gained.low, gained.high, gained.verdict) == (pytest.approx(0.722, abs=1e-3), 1.0, "better")
+    assert difference([0.0] * 10, [1.0] * 10, ["one"] * 10).low < gained.low
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     sample = random.Random(3)
     first, second = ([sample.random() < share for _ in range(90)] for share in (0.4, 0.5))
