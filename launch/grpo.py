@@ -93,21 +93,18 @@ def run(config: str, overrides: list[str], dry_run: bool = False) -> None:
 
 
 def _warnings() -> Any:
-    """A callback that prints what `launch.monitor` finds wrong, once for each subject."""
+    """A callback that prints what `launch.monitor` finds wrong."""
     from transformers import TrainerCallback
 
     class Warnings(TrainerCallback):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.said: set[str] = set()
+            self.watch = monitor.Watch(monitor.GRPO)
 
         def on_log(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
             if not state.is_world_process_zero:
                 return
-            for sentence in monitor.warnings(monitor.numbers(state.log_history)):
-                subject = sentence.partition(":")[0]
-                if subject not in self.said:
-                    self.said.add(subject)
-                    print(f"warning, step {state.global_step}: {sentence}", file=sys.stderr, flush=True)
+            for sentence in self.watch.new(monitor.numbers(state.log_history)):
+                print(f"warning, step {state.global_step}: {sentence}", file=sys.stderr, flush=True)
 
     return Warnings()
 

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 History = list[dict[str, float]]
 """The metrics of each logged step, oldest first, under the trainer's own names."""
 
+Rule = Callable[[History], str | None]
+"""What it says of a history, None where it finds nothing wrong."""
+
 _WINDOW = 5
 """Logged steps that a rule looks at: one step of a small batch proves nothing, and five cost little to wait for."""
 
 
-def warnings(history: History) -> list[str]:
-    """What looks wrong now, each as one sentence that begins with its subject and a colon; [] where nothing does."""
-    return [said for rule in RULES if (said := rule(history))]
+class Watch:
+    """Tells what looks wrong in a growing history by some rules, each rule once."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = list(rules)
+
+    def new(self, history: History) -> list[str]:
+        """What looks wrong now and was not told yet, each as one sentence that begins with its subject and a colon."""
+        told = {rule: said for rule in self._rules if (said := rule(history))}
+        self._rules = [rule for rule in self._rules if rule not in told]
+        return list(told.values())
+
+
+def warnings(history: History, rules: Iterable[Rule]) -> list[str]:
+    """All that looks wrong by these rules now; [] where nothing does."""
+    return Watch(rules).new(history)
 
 
 def numbers(log: list[dict[str, Any]]) -> History:
@@ -29,9 +46,78 @@ def _last(history: History, name: str, count: int = _WINDOW) -> list[float]:
     return values[-count:] if len(values) >= count else []
 
 
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 def _loss_is_no_number(history: History) -> str | None:
-    bad = [name for name in ("loss", "grad_norm", "reward") if history and not math.isfinite(history[-1].get(name, 0))]
+    names = ("loss", "eval_loss", "grad_norm", "reward")
+    bad = [name for name in names if history and not math.isfinite(history[-1].get(name, 0))]
     return f"{bad[0]}: it is no number any more; lower learning_rate, or look at the last batch" if bad else None
+
+
+def _learning_rate_is_zero(history: History) -> str | None:
+    rates = _last(history, "learning_rate")
+    if rates and not any(rates):
+        return (
+            f"learning_rate: 0 in each of the last {len(rates)} logged steps, so nothing is learned; look at learning_rate, "
+            "warmup_ratio and lr_scheduler_type"
+        )
+    return None
+
+
+def _gradient_is_zero(history: History) -> str | None:
+    norms = _last(history, "grad_norm")
+    if norms and not any(norms):
+        return (
+            f"grad_norm: 0 in each of the last {len(norms)} logged steps, so nothing is learned; the answers may be cut off "
+            "(cutoff_len), or all that could be trained is frozen"
+        )
+    return None
+
+
+def _gradient_explodes(history: History) -> str | None:
+    norms = [entry["grad_norm"] for entry in history if "grad_norm" in entry]
+    before, now = norms[:-_WINDOW], norms[-_WINDOW:]
+    if len(before) >= _WINDOW and min(now) > _MOST_GRADIENT * statistics.median(before) > 0:
+        return (
+            f"grad_norm: {now[-1]:.3g}, up from {statistics.median(before):.3g}; lower learning_rate, or look at the last "
+            "batches"
+        )
+    return None
+
+
+def _loss_rises(history: History) -> str | None:
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    means = [_mean(losses[at : at + _WINDOW]) for at in range(len(losses) - _WINDOW + 1)]
+    if means and means[-1] > _MOST_RISE * min(means) > 0:
+        return f"loss: {means[-1]:.3g}, up from {min(means):.3g}; lower learning_rate, or raise warmup_ratio"
+    return None
+
+
+def _loss_is_flat(history: History) -> str | None:
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    rates = [entry["learning_rate"] for entry in history if "learning_rate" in entry]
+    trained = sum(rate >= max(rates) / 2 for rate in rates)  # a warm-up teaches little, and is no reason to worry
+    if len(losses) < _LONG or trained < _LONG:
+        return None
+    began, now = _mean(losses[:_WINDOW]), _mean(losses[-_WINDOW:])
+    if now > _LEAST_FALL * began:
+        return (
+            f"loss: {now:.3g} after {len(losses)} logged steps, and {began:.3g} in the first; raise learning_rate, or see "
+            "whether the data can be learned (template, answers)"
+        )
+    return None
+
+
+def _evaluation_rises(history: History) -> str | None:
+    losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
+    if len(losses) > 2 and min(losses[-2:]) > _MOST_EVALUATION * min(losses[:-2]):
+        return (
+            f"eval_loss: {losses[-1]:.3g}, up from {min(losses):.3g} two evaluations in a row: what is learned now holds for "
+            "the training rows only; train fewer epochs, or keep the best (load_best_model_at_end: true)"
+        )
+    return None
 
 
 def _reward_constant(history: History) -> str | None:
@@ -93,11 +179,33 @@ _MOST_KL = 10.0
 _LEAST_LENGTH = 0.25
 """A quarter of what it wrote before: shortening to a half is common where answers were padded."""
 
-RULES: tuple[Callable[[History], str | None], ...] = (
+_MOST_GRADIENT = 10.0
+"""Times its median so far: in healthy runs of the 135M model single batches came to 3.6 times, and five in a row never."""
+_MOST_RISE = 1.5
+"""Times the lowest mean of five logged steps: in healthy runs of the 135M model it rose by a twentieth at most."""
+_LONG = 20
+"""Logged steps after which a loss that did not fall means something."""
+_LEAST_FALL = 0.99
+"""Of the loss at the beginning: healthy runs of the 135M model were at a half or less by then."""
+_MOST_EVALUATION = 1.01
+"""Times the lowest, twice in a row: a loss that only wavers around its end is no warning."""
+
+SFT: tuple[Rule, ...] = (
     _loss_is_no_number,
+    _learning_rate_is_zero,
+    _gradient_is_zero,
+    _gradient_explodes,
+    _loss_rises,
+    _loss_is_flat,
+    _evaluation_rises,
+)
+GRPO: tuple[Rule, ...] = (
+    _loss_is_no_number,
+    _learning_rate_is_zero,
     _reward_constant,
     _groups_agree,
     _completions_cut,
     _kl_explodes,
     _length_collapses,
 )
+"""A group's agreement makes GRPO's loss and gradient zero, and its loss need not fall: rewards say how it goes."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from launch import check, checkpoints, engine, models, recipe, stacks
+from launch import check, checkpoints, engine, models, recipe, stacks, train_log
 from launch.paths import home
 from launch.record import EngineRun, weights
 from reward_plugins.errors import Refused
@@ -42,12 +42,13 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
     resolved = write_recipe(out, given)
     env = engine_env(model)
     started = time.time()
-    seconds = engine.run(
-        [stacks.program("sft", "llamafactory-cli"), "train", resolved], name="LLaMA-Factory", log=log_of(out), env=env
-    )
+    program = stacks.program("sft", "llamafactory-cli")
+    with train_log.watched(log_of(out)) as warnings:
+        seconds = engine.run([program, "train", resolved], name="LLaMA-Factory", log=log_of(out), env=env)
     if Path(model).is_dir():
         models.keep_tokenizer(Path(model), out)
-    run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): row_count(path) for path in sets})
+    rows = {str(path): row_count(path) for path in sets}
+    run.finish(started, engine_seconds=round(seconds, 1), rows=rows, warnings=warnings)
     return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
 
 

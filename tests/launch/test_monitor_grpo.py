@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from launch.monitor import numbers, warnings
+from launch.monitor import GRPO, Watch, numbers, warnings
 
 FINE = {
     "loss": 0.1,
+    "learning_rate": 1e-6,
     "reward": 0.4,
     "frac_reward_zero_std": 0.3,
     "completions/clipped_ratio": 0.05,
@@ -26,8 +27,8 @@ def run(steps: int = 10, **columns: list[float]) -> list[dict[str, float]]:
 
 
 def test_a_healthy_run_has_no_warning() -> None:
-    assert warnings(run()) == []
-    assert warnings([]) == []
+    assert warnings(run(), GRPO) == []
+    assert warnings([], GRPO) == []
 
 
 @pytest.mark.parametrize(
@@ -39,18 +40,27 @@ def test_a_healthy_run_has_no_warning() -> None:
         ("kl", [0.1] * 5 + [50.0] * 5),
         ("completions/mean_length", [200.0] * 5 + [20.0] * 5),
         ("loss", [0.1] * 9 + [float("nan")]),
+        ("learning_rate", [1e-6] * 5 + [0.0] * 5),
     ],
 )
 def test_each_trouble_is_named_once_it_lasts(name: str, values: list[float]) -> None:
-    said = warnings(run(**{name: values}))
+    said = warnings(run(**{name: values}), GRPO)
     assert len(said) == 1
     assert said[0].startswith(f"{name}: ")
 
 
 def test_a_single_bad_step_is_not_enough() -> None:
-    assert warnings(run(kl=[0.1] * 9 + [50.0])) == []
-    assert warnings(run(**{"completions/clipped_ratio": [0.9] + [0.0] * 9})) == []
-    assert warnings(run(steps=3, reward=[0.2] * 3)) == []
+    assert warnings(run(kl=[0.1] * 9 + [50.0]), GRPO) == []
+    assert warnings(run(**{"completions/clipped_ratio": [0.9] + [0.0] * 9}), GRPO) == []
+    assert warnings(run(steps=3, reward=[0.2] * 3), GRPO) == []
+
+
+def test_a_rule_speaks_once_and_does_not_silence_another_on_the_same_metric() -> None:
+    watch = Watch(GRPO)
+    history = run(reward=[0.2] * 10)
+    assert [said.partition(":")[0] for said in watch.new(history)] == ["reward"]
+    assert watch.new(history) == []
+    assert [said.partition(":")[0] for said in watch.new([*history, {"reward": float("nan")}])] == ["reward"]
 
 
 def test_words_and_missing_values_in_a_log_are_left_out() -> None:
