@@ -56,7 +56,7 @@ def ask_routes(settings: GatewaySettings, questions: list[str]) -> list[str]:
     """
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="finr1-route-"))
-        port, metrics_port = _free_ports()
+        port, metrics_port = free_ports()
         nobody = Server(url=f"http://{LOOPBACK}:1/v1")
         changed = {"general": nobody, "host": LOOPBACK, "port": port, "metrics_port": metrics_port, "data": scratch}
         stack.enter_context(gateway(settings.model_copy(update=changed)))
@@ -102,7 +102,8 @@ def _share(rights: list[bool]) -> dict[str, Any]:
     }
 
 
-def _free_ports() -> list[int]:
+def free_ports() -> list[int]:
+    """Two ports of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as first, socket.socket() as second:
         for each in (first, second):
             each.bind((LOOPBACK, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -56,4 +57,11 @@ def _fit(pattern: str, where: str) -> None:
 
 def _spellings(pattern: str) -> list[str]:
     """The pattern, and what it is in traditional characters where that differs."""
-    return list(dict.fromkeys([pattern, *(opencc.OpenCC(name).convert(pattern) for name in _TRADITIONAL)]))
+    if pattern.isascii():
+        return [pattern]
+    return list(dict.fromkeys([pattern, *(_converter(name).convert(pattern) for name in _TRADITIONAL)]))
+
+
+@functools.cache
+def _converter(name: str) -> opencc.OpenCC:
+    return opencc.OpenCC(name)  # reads its dictionaries, a quarter of a second

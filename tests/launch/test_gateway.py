@@ -1,0 +1,391 @@
+"""HAProxy as the recipe configures it, before servers that say which version they are."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xxhash
+from versions_behind import KEY, QUESTION, Behind, chat, need_haproxy, recipe_for, version
+
+from launch.engine import _birth
+from launch.gateway import running
+from launch.gateway.render import PLACES, begins
+from launch.gateway.settings import GatewaySettings
+from reward_plugins.errors import Refused
+
+CLIENTS = 32
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    need_haproxy()
+    monkeypatch.setenv("FINR1_GATEWAY_KEY", KEY)
+
+
+class Client:
+    """One connection that is kept, as a client library keeps it; the key goes with each request."""
+
+    def __init__(self, settings: GatewaySettings, key: str | None = KEY) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=20)
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    def ask(
+        self, body: dict[str, Any] | bytes | None, path: str = "/v1/chat/completions", **headers: str
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Status, headers and body of one answer."""
+        sent = json.dumps(body).encode() if isinstance(body, dict) else body
+        self.connection.request("POST" if sent else "GET", path, sent, {**self.headers, **headers})
+        answer = self.connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+    def version_for(self, user: str, text: str = QUESTION) -> str:
+        """Who would answer this user, without asking a model."""
+        status, headers, _ = self.ask(chat(text, user=user), "/finr1/route")
+        assert status == 204
+        return str(headers["X-Model-Version"])
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[Behind, Behind]]:
+    with version("v1") as first, version("v2") as second:
+        yield first, second
+
+
+def log_rows(settings: GatewaySettings) -> list[dict[str, Any]]:
+    """The request log's rows; what HAProxy says about itself stands between them."""
+    lines = (Path(settings.data) / running.LOG).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def test_without_a_key_it_answers_401_and_no_server_is_asked(two: tuple[Behind, Behind]) -> None:
+    with recipe_for({"v1": (two[0].url, 1)}) as settings, running.gateway(settings):
+        for key in (None, "", "wrong", KEY + "x", KEY[:-1]):
+            status, headers, body = Client(settings, key).ask(chat(QUESTION))
+            assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert "key" in json.loads(body)["error"]["message"]
+        assert Client(settings, None).ask(None, "/v1/models")[0] == 401
+        assert Client(settings, None).ask(chat(QUESTION), "/finr1/route")[0] == 401
+    assert not two[0].seen
+
+
+def test_only_the_models_own_paths_are_open(two: tuple[Behind, Behind]) -> None:
+    with recipe_for({"v1": (two[0].url, 1)}) as settings, running.gateway(settings):
+        client = Client(settings)
+        assert client.ask(None, "/v1/models")[0] == 200
+        for path in ("/metrics", "/v1/load_lora_adapter", "/sleep", "/v1/chat/completions/../../metrics", "/"):
+            assert client.ask(chat(QUESTION), path)[0] == 404
+
+
+def test_a_server_sees_neither_the_gateways_key_nor_who_asks(
+    two: tuple[Behind, Behind], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVERS_KEY", "the-servers-own")
+    versions = {
+        "v1": {"url": two[0].url, "weight": 1},
+        "v2": {"url": two[1].url, "weight": 1, "api_key_env": "SERVERS_KEY"},
+    }
+    told = {"X-OpenWebUI-User-Id": "u1", "X-OpenWebUI-User-Email": "a@b.c", "X-OpenWebUI-User-Name": "A"}
+    with recipe_for({}, versions=versions) as settings, running.gateway(settings):
+        client = Client(settings)
+        for number in range(20):
+            assert client.ask(chat(QUESTION), **{**told, "X-OpenWebUI-User-Id": f"u{number}"})[0] == 200
+        environment = Path(f"/proc/{_workers(settings)[0]}/environ").read_bytes()
+    for headers, _ in two[0].seen:
+        assert not {name for name in headers if name.lower().startswith(("x-openwebui", "authorization"))}
+    assert {headers["Authorization"] for headers, _ in two[1].seen} == {"Bearer the-servers-own"}
+    assert {part.partition(b"=")[0] for part in environment.split(b"\0") if part} <= {
+        b"PATH", b"TZ", b"PYTHONUNBUFFERED", b"TOKENIZERS_PARALLELISM", b"FINR1_GATEWAY_KEY", b"SERVERS_KEY",
+        b"HAPROXY_MWORKER", b"HAPROXY_CFGFILES", b"HAPROXY_MASTER_CLI", b"HAPROXY_PROCESSES", b"HAPROXY_LOCALPEER",
+        b"HAPROXY_CLI", b"HAPROXY_MWORKER_REEXEC", b"HAPROXY_MWORKER_WAIT_ONLY",
+    }  # fmt: skip
+
+
+def test_nothing_listens_beyond_loopback(two: tuple[Behind, Behind]) -> None:
+    with recipe_for({"v1": (two[0].url, 1)}) as settings, running.gateway(settings) as up:
+        listening = [address for pid in (up.pid, *_workers(settings)) for address in _listeners(pid)]
+        master = Path(settings.data) / "master.sock"
+        assert master.stat().st_mode & 0o077 == 0
+        assert Path(settings.data).stat().st_mode & 0o077 == 0
+    assert sorted(set(listening)) == sorted([("127.0.0.1", settings.port), ("127.0.0.1", settings.metrics_port)])
+
+
+def test_users_are_dealt_by_weight_and_the_answer_names_its_version(two: tuple[Behind, Behind]) -> None:
+    """2000 users at 80 : 20; the bounds are four standard deviations of a binomial draw, passed by chance once in 16 000."""
+    users, share = 2000, 0.2
+    with recipe_for({"v1": (two[0].url, 80), "v2": (two[1].url, 20)}) as settings, running.gateway(settings):
+        client = Client(settings)
+        dealt = Counter(client.version_for(f"user-{number}") for number in range(users))
+        for number in range(40):
+            _, headers, body = client.ask(chat(QUESTION, user=f"user-{number}"))
+            assert f"<answer>{headers['X-Model-Version']}</answer>" in body.decode()
+            assert headers["X-Model-Version"] == client.version_for(f"user-{number}")
+    assert abs(dealt["v2"] - users * share) < 4 * (users * share * (1 - share)) ** 0.5
+    assert dealt.total() == dealt["v1"] + dealt["v2"] == users
+
+
+def test_a_users_place_is_what_the_documentation_says(two: tuple[Behind, Behind]) -> None:
+    with recipe_for({"v1": (two[0].url, 70), "v2": (two[1].url, 30)}, split="s") as settings, running.gateway(settings):
+        client, begin = Client(settings), begins(settings)["v2"]
+        for user in ("用户甲", "u-2", "a b"):
+            place = xxhash.xxh32(f"s {user}".encode()).intdigest() % PLACES
+            assert client.version_for(user) == ("v2" if place >= begin else "v1")
+        # The header counts before the body's `user`, and the address where there is neither.
+        for user in map(str, range(10)):
+            _, headers, _ = client.ask(chat(QUESTION, user="x"), "/finr1/route", **{"X-OpenWebUI-User-Id": user})
+            assert headers["X-Model-Version"] == client.version_for(user)
+        place = xxhash.xxh32(b"s 127.0.0.1").intdigest() % PLACES
+        _, headers, _ = client.ask(chat(QUESTION), "/finr1/route")
+        assert headers["X-Model-Version"] == ("v2" if place >= begin else "v1")
+
+
+def test_a_user_stays_through_a_reload_and_a_heavier_challenger_only_gains(two: tuple[Behind, Behind]) -> None:
+    users = [f"user-{number}" for number in range(300)]
+    with recipe_for({"v1": (two[0].url, 90), "v2": (two[1].url, 10)}) as settings, running.gateway(settings):
+        before = {user: Client(settings).version_for(user) for user in users}
+        running.reload(settings)
+        assert {user: Client(settings).version_for(user) for user in users} == before
+        running.reload(_weighed(settings, v1=50, v2=50))
+        after = {user: Client(settings).version_for(user) for user in users}
+    moved = {user for user in users if before[user] != after[user]}
+    assert moved and all(before[user] == "v1" for user in moved)
+
+
+def test_promote_and_roll_back_while_32_clients_talk() -> None:
+    """v1 alone; v2 promoted and v1's server gone; v1 back and v2's server gone. Nothing fails, each answer says who."""
+    with ExitStack() as stack:
+        first = stack.enter_context(version("v1", hold_s=0.02))
+        second = stack.enter_context(version("v2", hold_s=0.02))
+        settings = stack.enter_context(recipe_for({"v1": (first.url, 100), "v2": (second.url, 0)}))
+        stack.enter_context(running.gateway(settings))
+        with Talk(settings) as talk:
+            talk.on(1.0)
+            running.reload(_weighed(settings, v1=0, v2=100))
+            promoted = talk.on(1.5)
+            first.stop()
+            ended = talk.on(1.0)
+            again = stack.enter_context(version("v1", hold_s=0.02))
+            back = settings.versions["v1"].model_copy(update={"url": again.url})
+            running.reload(
+                _weighed(settings.model_copy(update={"versions": {**settings.versions, "v1": back}}), v1=100, v2=0)
+            )
+            rolled_back = talk.on(1.5)
+            second.stop()
+            talk.on(1.0)
+    assert talk.failures == []
+    assert {said for begun, said in talk.answers if promoted + 1.0 < begun < ended} == {"v2"}
+    assert {said for begun, said in talk.answers if begun > rolled_back + 1.0} == {"v1"}
+    assert len(talk.answers) > 10 * CLIENTS
+
+
+def test_a_server_killed_under_load_costs_clear_retryable_errors_alone() -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(version("v1", hold_s=0.05))
+        second = stack.enter_context(version("v2", hold_s=0.05))
+        settings = stack.enter_context(recipe_for({"v1": (first.url, 50), "v2": (second.url, 50)}))
+        stack.enter_context(running.gateway(settings))
+        with Talk(settings) as talk:
+            talk.on(1.0)
+            first.stop()
+            talk.on(6.0)  # two checks of two seconds until it is known to be down
+            calm = talk.on(1.0)
+        second.stop()
+        status, headers, body = Client(settings).ask(chat(QUESTION))
+        time.sleep(6.0)
+        down, retry, _ = Client(settings, None).ask(None, "/health")
+    assert talk.failures and not [failure for failure in talk.failures if failure[0] > calm]
+    assert {status for _, status, _ in talk.failures} <= {502, 503}
+    assert {retry for _, _, retry in talk.failures} == {"5"}
+    assert {said for begun, said in talk.answers if begun > calm} == {"v2"}
+    assert (status, headers["Retry-After"]) == (503, "5") and "again" in json.loads(body)["error"]["message"]
+    assert (down, retry["Retry-After"]) == (503, "5")
+
+
+def test_a_stream_comes_as_it_is_written() -> None:
+    with version("v1", hold_s=0.4) as only, recipe_for({"v1": (only.url, 1)}) as settings, running.gateway(settings):
+        connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=20)
+        with closing(connection):
+            connection.request(
+                "POST", "/v1/chat/completions", json.dumps(chat(QUESTION, stream=True)), Client(settings).headers
+            )
+            answer = connection.getresponse()
+            times = []
+            while line := answer.readline():
+                if line.strip():
+                    times.append(time.monotonic())
+    assert len(times) == 4
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) > 0.2, f"a piece waited for the next one: {gaps}"
+
+
+def test_a_long_body_is_unsure_and_goes_where_the_recipe_says(two: tuple[Behind, Behind]) -> None:
+    long, broken = chat("cats " * 80_000), b'{"messages": [{"role": "us'
+    general = {"url": two[1].url}
+    for unsure, expected in (("tuned", "v1"), ("general", "general")):
+        with recipe_for({"v1": (two[0].url, 1)}, general=general, unsure=unsure) as settings, running.gateway(settings):
+            client = Client(settings)
+            for body in (long, broken):
+                _, headers, _ = client.ask(body, "/finr1/route")
+                assert (headers["X-Gateway-Route"], headers["X-Model-Version"]) == ("unsure", expected)
+            status, headers, _ = client.ask(long)
+            assert (status, headers["X-Model-Version"]) == (200, expected)
+    assert len(two[0].seen[-1][1]["messages"][0]["content"]) == 400_000, "it reaches the server whole"
+
+
+def test_the_log_holds_no_text_and_no_one(two: tuple[Behind, Behind]) -> None:
+    secret, user = "Zimtstern-Umsatz", "somebody@example.com"
+    with recipe_for({"v1": (two[0].url, 1)}, general={"url": two[1].url}) as settings, running.gateway(settings):
+        client = Client(settings)
+        assert client.ask(chat(secret, user=user))[0] == 200
+        assert client.ask(chat(f"{secret} revenue"), **{"X-OpenWebUI-User-Email": user})[0] == 200
+        client.ask(chat(secret), f"/v1/{secret}")
+        client.ask(b"{" + secret.encode())
+        running.reload(settings)
+        rows = log_rows(settings)
+        files = {file.name: file.read_bytes() for file in Path(settings.data).iterdir() if file.is_file()}
+    assert [row["version"] for row in rows] == ["general", "v1", "none", "v1"]
+    assert [row["route"] for row in rows] == ["other", "finance", "none", "unsure"]
+    assert [row["status"] for row in rows][:3] == [200, 200, 404]
+    for name, content in files.items():
+        assert not any(word.encode() in content for word in (secret, user, KEY)), name
+
+
+def test_a_follow_up_goes_where_the_talk_went(two: tuple[Behind, Behind]) -> None:
+    def turns(*said: str) -> dict[str, Any]:
+        system = {"role": "system", "content": "You answer questions on finance, stocks and bonds."}
+        users = [{"role": "user", "content": text} for text in said]
+        return {"messages": [system, *users]}
+
+    parts = {"messages": [{"role": "user", "content": [{"type": "text", "text": "公司的净利润"}]}]}
+    with recipe_for({"v1": (two[0].url, 1)}, general={"url": two[1].url}) as settings, running.gateway(settings):
+        client = Client(settings)
+
+        def route(body: dict[str, Any]) -> str:
+            return str(client.ask(body, "/finr1/route")[1]["X-Gateway-Route"])
+
+        assert route(turns("你好")) == "other", "a system prompt does not decide"
+        assert route(turns("公司的净利润是多少？", "那第二季呢？")) == "finance"
+        assert route(turns("公司的净利润是多少？", "写一首诗")) == "other"
+        assert route(parts) == "finance"
+        raw = json.dumps(turns("營業收入"), ensure_ascii=False).encode()
+        assert client.ask(raw, "/finr1/route")[1]["X-Gateway-Route"] == "finance", "as UTF-8 and as \\u escapes"
+
+
+def test_a_finance_question_never_goes_to_the_general_model(two: tuple[Behind, Behind]) -> None:
+    """With the tuned model down it is told to ask again; the other way round the tuned model stands in."""
+    with recipe_for({"v1": (two[0].url, 1)}, general={"url": two[1].url}) as settings, running.gateway(settings):
+        client = Client(settings)
+        two[0].stop()
+        assert _status_once_known(client, chat(QUESTION)) == (503, "5", None)
+        assert client.ask(chat("你好"))[0] == 200
+    with version("v1") as tuned:
+        nobody = {"url": "http://127.0.0.1:1/v1"}
+        with recipe_for({"v1": (tuned.url, 1)}, general=nobody) as settings, running.gateway(settings):
+            assert _status_once_known(Client(settings), chat("你好")) == (200, None, "v1")
+
+
+def test_reload_without_a_gateway_and_a_second_start_are_refused(two: tuple[Behind, Behind]) -> None:
+    with recipe_for({"v1": (two[0].url, 1)}) as settings:
+        with pytest.raises(Refused, match="start it first"):
+            running.reload(settings)
+        with running.gateway(settings), pytest.raises(Refused, match="in use"), running.gateway(settings):
+            pass
+
+
+def test_nothing_is_left_when_it_stops(two: tuple[Behind, Behind]) -> None:
+    with recipe_for({"v1": (two[0].url, 1)}) as settings:
+        with running.gateway(settings) as up:
+            pids = [up.pid, *_workers(settings)]
+        assert len(pids) > 1 and not any(_birth(pid) for pid in pids)
+
+
+class Talk:
+    """Clients that ask one question after another; `answers` and `failures` carry the time at which each was asked."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.settings, self.ended = settings, threading.Event()
+        self.answers: list[tuple[float, str]] = []
+        self.failures: list[tuple[float, int | str, str | None]] = []
+
+    def __enter__(self) -> Talk:
+        self.pool = ThreadPoolExecutor(CLIENTS)
+        self.running = [self.pool.submit(self._talk, number) for number in range(CLIENTS)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.pool.shutdown()
+        for one in self.running:
+            one.result()
+
+    def on(self, seconds: float) -> float:
+        """Let them talk; returns the time at which this began."""
+        begun = time.monotonic()
+        time.sleep(seconds)
+        return begun
+
+    def _talk(self, number: int) -> None:
+        client = Client(self.settings)
+        while not self.ended.is_set():
+            begun = time.monotonic()
+            try:
+                status, headers, body = client.ask(chat(QUESTION, user=f"user-{number}"))
+            except (
+                OSError,
+                http.client.HTTPException,
+            ) as error:  # a connection that was cut: never clear, never retryable
+                self.failures.append((begun, repr(error), None))
+                client = Client(self.settings)
+                continue
+            if status == 200:
+                said = headers["X-Model-Version"]
+                assert f"<answer>{said}</answer>" in body.decode()
+                self.answers.append((begun, said))
+            else:
+                self.failures.append((begun, status, headers["Retry-After"]))
+                time.sleep(0.1)
+
+
+def _weighed(settings: GatewaySettings, **weights: int) -> GatewaySettings:
+    versions = {name: each.model_copy(update={"weight": weights[name]}) for name, each in settings.versions.items()}
+    return settings.model_copy(update={"versions": versions})
+
+
+def _status_once_known(client: Client, body: dict[str, Any]) -> tuple[int, str | None, str | None]:
+    """The answer after the time in which HAProxy learns that a server is gone."""
+    time.sleep(6.0)
+    status, headers, _ = client.ask(body)
+    return status, headers["Retry-After"], headers["X-Model-Version"]
+
+
+def _workers(settings: GatewaySettings) -> list[int]:
+    """HAProxy's worker processes: the children of its master."""
+    master = int((Path(settings.data) / "requests.pid").read_text(encoding="utf-8").split()[0])
+    return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
+
+def _listeners(pid: int) -> list[tuple[str, int]]:
+    """Addresses on which a process listens by TCP, from the kernel's tables."""
+    sockets = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    found = []
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+            address, port = words[1].split(":")
+            found.append((".".join(str(byte) for byte in reversed(bytes.fromhex(address))), int(port, 16)))
+    found += [
+        ("tcp6", int(line.split()[1].split(":")[1], 16))
+        for line in Path(f"/proc/{pid}/net/tcp6").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in sockets
+    ]
+    return found
