@@ -188,9 +188,9 @@ def sft(path: Recipe, set_: Set = None) -> None:
 
     Example: finr1 sft recipes/sft/smollm2_135m_cpu.yaml
     """
-    from launch.stages import run_sft
+    from launch import train  # not by way of all stages, whose libraries it does not need
 
-    _print(run_sft(_absolute(path), overrides=set_))
+    _print(train.sft(_absolute(path), set_ or []))
 
 
 @app.command()
@@ -257,9 +257,9 @@ def merge(path: Recipe, set_: Set = None) -> None:
 
     Example: finr1 merge recipes/sft/merge_lora.yaml --set adapter_name_or_path=runs/my-lora
     """
-    from launch.stages import run_merge
+    from launch import train
 
-    _print(run_merge(_absolute(path), overrides=set_))
+    _print(train.merge(_absolute(path), set_ or []))
 
 
 @app.command()

@@ -123,8 +123,8 @@ def versions(stack: str) -> dict[str, str]:
     """The versions of the packages of a stack that matter to a result."""
     site = next((STACKS / stack / "lib").glob("python3.*/site-packages"))
     names = ("torch", "transformers", "llamafactory", "trl", "accelerate", "deepspeed", "peft", "vllm", "datasets")
-    found = {dist.metadata["Name"].lower(): dist.version for dist in importlib.metadata.distributions(path=[str(site)])}
-    return {name: found[name] for name in names if name in found}
+    found = {name: importlib.metadata.distributions(name=name, path=[str(site)]) for name in names}
+    return {name: each.version for name, all_of_it in found.items() for each in all_of_it}
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
