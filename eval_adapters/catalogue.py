@@ -5,12 +5,11 @@ A benchmark of your own needs no entry: name its class by a dotted path in the r
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from typing import Literal
 
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +162,8 @@ def known(name: str) -> str:
     if name in BENCHMARKS or "." in name:
         return name
     # EvalScope's own `finqa` is another benchmark: whoever leaves out the prefix must hear of it.
-    near = difflib.get_close_matches(name if name.startswith("finr1_") else f"finr1_{name}", BENCHMARKS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BENCHMARKS)}"
-    raise Refused(f"no benchmark is called {name!r}; {hint}")
+    meant = name if name.startswith("finr1_") else f"finr1_{name}"
+    raise Refused(f"no benchmark is called {name!r}{did_you_mean(meant, BENCHMARKS)}")
 
 
 def of(name: str) -> Benchmark:

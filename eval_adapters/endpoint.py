@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -111,7 +112,11 @@ class Endpoint(ModelAPI):  # type: ignore[misc]
         outside = not is_loopback(urlsplit(self._url).hostname or "")
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S)  # the gate bounds the requests
         timeout = aiohttp.ClientTimeout(total=None)  # `Bounded` has it
-        return aiohttp.ClientSession(headers=headers, connector=connector, timeout=timeout, trust_env=outside)
+        # A Chinese character as \uXXXX takes twice its bytes, and gateways bound a request's size (nginx: 1 MB).
+        plain = partial(json.dumps, ensure_ascii=False)
+        return aiohttp.ClientSession(
+            headers=headers, connector=connector, timeout=timeout, trust_env=outside, json_serialize=plain
+        )
 
     async def _posted(self, body: Any) -> Any:
         try:

@@ -11,7 +11,10 @@ from launch.report.read import Evaluation
 DISAGREEMENTS = 40
 """Rows listed where models disagree: enough to read, few enough to keep the file small."""
 
-_SHOWN = ("id", "lang", "kind", "level", "status", "cause", "reason", "extracted", "gold", "question", "prompt")
+LONGEST = 20_000
+"""Characters that are shown of a prompt or a completion: a long report page, and no more than a browser scrolls well."""
+
+_SHOWN = ("id", "lang", "kind", "level", "status", "cause", "reason", "extracted", "gold", "question")
 
 
 def examples(evaluations: list[Evaluation]) -> dict[str, list[dict[str, Any]]]:
@@ -80,4 +83,13 @@ def _brief(samples: list[Row]) -> dict[str, Any]:
 
 
 def _shown(row: Row) -> dict[str, Any]:
-    return {key: getattr(row, key) for key in (*_SHOWN, "completion", "finish_reason", "completion_tokens")}
+    shown = {key: getattr(row, key) for key in (*_SHOWN, "finish_reason", "completion_tokens")}
+    return {**shown, "prompt": _clipped(row.prompt), "completion": _clipped(row.completion)}
+
+
+def _clipped(text: str) -> str:
+    """A text with its middle left out where it is too long for a page; the review file has all of it."""
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters ...]\n{text[-half:]}"

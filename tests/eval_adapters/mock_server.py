@@ -42,11 +42,15 @@ def completion(text: str | None, finish: str = "stop", **message: Any) -> dict[s
 
 @dataclass
 class MockServer:
-    """`reply` is called with the request's JSON; `requests` holds every one of them, in order of arrival."""
+    """`reply` is called with the request's JSON; `requests` holds every one of them, in order of arrival.
+
+    `sizes`: the bytes of each request's body.
+    """
 
     reply: Callable[[dict[str, Any]], Reply]
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     url: str = ""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,6 +64,7 @@ class MockServer:
         body = await request.json()
         self.requests.append(body)
         self.headers.append(dict(request.headers))
+        self.sizes.append(request.content_length or 0)
         answer = self.reply(body)
         if isinstance(answer, Drip):
             return await self._drip(request, answer)

@@ -88,3 +88,13 @@ def test_each_reply_is_an_answer_or_a_cause(tmp_path: Path) -> None:
     # What no retry can help is asked once, the rest twice.
     asked = [server.questions.count(each["prompt"][-1]["content"]) for each in CONTENT]
     assert asked == [2, 1, 2, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_chinese_is_sent_as_it_stands_and_takes_no_more_bytes_than_in_a_file(tmp_path: Path) -> None:
+    page = "表" * 100_000
+    content = [{**CONTENT[0], "prompt": [{"role": "user", "content": page}]}]
+    with serve(Golds(content)) as server:
+        settings = recipe(tmp_path / "out", write_set(tmp_path / "test", content), server.url)
+        run_one(settings, settings.models[0])
+    assert server.questions == [page]
+    assert server.sizes[0] < len(page.encode()) + 1_000

@@ -25,7 +25,7 @@ MODEL = {"name": "m", "api_url": "http://127.0.0.1:1/v1"}
         ({"models": [{**MODEL, "name": "../m"}]}, "name"),
         ({"models": [MODEL, MODEL]}, "two entries for the model m"),
         ({"sets": [SET, SET]}, "two entries for the set finmath"),
-        ({"sets": [{**SET, "benchmark": "finqa"}]}, "did you mean finr1_finqa"),
+        ({"sets": [{**SET, "benchmark": "finqa"}]}, "did you mean 'finr1_finqa'"),
         ({"repeats": 4}, "set generation.temperature"),
         ({"sets": [{**SET, "limit": 0}]}, "limit"),
         ({"attempts": 0}, "attempts"),

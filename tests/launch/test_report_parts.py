@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from mock_server import Reply, completion, serve
-from small_sets import recipe, rows, well_formed, write_set
+from small_sets import Golds, recipe, row, rows, well_formed, write_set
 
 from eval_adapters.prices import TokenPrices
 from eval_adapters.reviews import failed_row
 from eval_adapters.run import run_one
-from eval_adapters.settings import Generation
+from eval_adapters.settings import Generation, SetSpec
 from launch.report import ReportSettings, run
 from launch.report.published import published
 from launch.report.samples import majority, pass_at_k, several_samples
@@ -206,6 +206,25 @@ def test_published_scores_stand_beside_the_sets_that_they_are_about() -> None:
     instruct = published("finr1_finance_instruct")
     assert instruct is not None
     assert [row["score"] for row in instruct["scores"] if row["model"] == "Fin-R1-SFT"] == [0.614, 0.61]
+
+
+def test_finqa_stands_beside_the_published_scores_and_long_pages_are_clipped(tmp_path: Path) -> None:
+    content = [row(0, "3", source="finqa")]
+    page = "begin" + 50_000 * "表" + "end"
+    content[0]["prompt"] = [{"role": "user", "content": page}]
+    with serve(Golds(content)) as server:
+        settings = recipe(tmp_path / "out", write_set(tmp_path / "test", content), server.url)
+        finqa = SetSpec(benchmark="finr1_finqa", path=tmp_path / "test", subset="finmath")
+        settings = settings.model_copy(update={"sets": [finqa]})
+        run_one(settings, settings.models[0])
+    summary, html = report(tmp_path / "out", tmp_path / "report")
+    markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    sources = "arXiv:2503.16252v1, table 2; github.com/SUFE-AIFLM-Lab/Fin-R1, README"
+    assert f"| Fin-R1 | 76.0% | Published, other harness: {sources}" in markdown
+    assert html.count(sources) == 4 and html.count('lang="zh">已发表的结果（其他评测框架）') == 5
+    (example,) = summary["examples"]["finmath"]["m"]
+    assert example["prompt"].startswith("begin") and example["prompt"].endswith("end")
+    assert "[... 30,008 characters ...]" in example["prompt"] and len(html) < 100_000
 
 
 def test_the_answer_is_on_the_first_screen(evaluation: Path, tmp_path: Path) -> None:
