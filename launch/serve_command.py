@@ -13,9 +13,8 @@ from typing import Any
 
 from launch import models, serve_options, stacks
 from launch.paths import home
-from launch.recipe import did_you_mean
 from launch.serve_settings import Kind, ServeSettings, has_gpu, is_loopback, key_of, name_of
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 OWN_VLLM = "FINR1_VLLM_PYTHON"
 """The environment variable that names the Python of a vLLM to use instead of the stack's, such as a build for CPUs."""

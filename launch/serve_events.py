@@ -44,12 +44,12 @@ def history(path: Path) -> str:
                 events.append(json.loads(line))
             except ValueError:
                 continue  # the last line of a machine that lost its power
-    if not events:
+    states = [event for event in events if event["state"] != "asked"]
+    if not states:
         return ""
-    last = events[-1]
-    said = f"{last['state']} since {last['at']}"
-    begun = max(at for at, event in enumerate(events) if event["state"] == "starting" or at == 0)
-    downs = [event for event in events[begun:] if event["state"] == "down"]
+    said = f"{states[-1]['state']} since {states[-1]['at']}"
+    begun = max(at for at, event in enumerate(states) if event["state"] == "starting" or at == 0)
+    downs = [event for event in states[begun:] if event["state"] == "down"]
     if downs:
         said += f"; went down {len(downs)} times since its start, last at {downs[-1]['at']}: {downs[-1]['why']}"
     return said

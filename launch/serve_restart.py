@@ -67,19 +67,12 @@ def serve_on(settings: ServeSettings, say: Say) -> None:
 
 
 def _tell_up(events: Events, settings: ServeSettings, endpoint: Endpoint, seconds: float, again: bool) -> None:
-    """Note that it is up, once it was asked the question of `launch.health`."""
-    state = health.ask(endpoint.url, endpoint.model_id, key_of(settings.api_key_env))
-    said = f"{endpoint.model_id} {'is back' if again else 'answers'} at {endpoint.url} after {seconds:.0f} s; "
-    events.note(
-        "up",
-        f"{said}asked a finance question: {state}",
-        url=endpoint.url,
-        model=endpoint.model_id,
-        pid=endpoint.pid,
-        seconds=round(seconds, 1),
-        health=state.state,
-        why=state.why,
-    )
+    """Note that it is up by its own word, and then what it says to the question of `launch.health`."""
+    up = f"{endpoint.model_id} {'is back' if again else 'answers'} at {endpoint.url} after {seconds:.1f} s"
+    facts = {"url": endpoint.url, "model": endpoint.model_id, "pid": endpoint.pid, "seconds": round(seconds, 1)}
+    events.note("up", up if again else f"{up} (Ctrl-C stops it)", **facts)
+    found = health.ask(endpoint.url, endpoint.model_id, key_of(settings.api_key_env))
+    events.note("asked", f"a finance question: {found}", health=found.state, why=found.why)
 
 
 def _until_down(settings: ServeSettings, endpoint: Endpoint) -> str:
