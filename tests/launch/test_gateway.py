@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -16,13 +17,13 @@ from typing import Any
 
 import pytest
 import xxhash
+from command import FINR1, finr1
 from versions_behind import KEY, QUESTION, Behind, chat, need_haproxy, recipe_for, version
 
 from launch.engine import _birth
 from launch.gateway import running
 from launch.gateway.render import PLACES, begins
 from launch.gateway.settings import GatewaySettings
-from reward_plugins.errors import Refused
 
 CLIENTS = 32
 
@@ -294,12 +295,36 @@ def test_a_finance_question_never_goes_to_the_general_model(two: tuple[Behind, B
             assert _status_once_known(Client(settings), chat("你好")) == (200, None, "v1")
 
 
-def test_reload_without_a_gateway_and_a_second_start_are_refused(two: tuple[Behind, Behind]) -> None:
-    with recipe_for({"v1": (two[0].url, 1)}) as settings:
-        with pytest.raises(Refused, match="start it first"):
-            running.reload(settings)
-        with running.gateway(settings), pytest.raises(Refused, match="in use"), running.gateway(settings):
-            pass
+def test_the_command_runs_reloads_and_is_not_started_twice(two: tuple[Behind, Behind], tmp_path: Path) -> None:
+    with recipe_for({"v1": (two[0].url, 1), "v2": (two[1].url, 0)}) as settings:
+        file = tmp_path / "ab.yaml"
+        file.write_text(json.dumps(settings.model_dump(mode="json")), encoding="utf-8")
+        assert "start it first" in finr1("gateway", file, "reload", home=tmp_path).stderr
+        started = subprocess.Popen([FINR1, "gateway", file], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        try:
+            assert started.stdout is not None
+            assert f"http://127.0.0.1:{settings.port}/v1" in started.stdout.readline()
+            assert Client(settings).version_for("somebody") == "v1"
+            again = finr1("gateway", file, home=tmp_path)
+            assert again.returncode == 2 and "is running already" in again.stderr
+            swapped = finr1(
+                "gateway",
+                file,
+                "reload",
+                "--set",
+                "versions.v1.weight=0",
+                "--set",
+                "versions.v2.weight=1",
+                home=tmp_path,
+            )
+            assert swapped.returncode == 0, swapped.stderr
+            assert Client(settings).version_for("somebody") == "v2"
+        finally:
+            started.terminate()
+            code = started.wait(30)
+        assert code == 143
+        with pytest.raises(ConnectionRefusedError):
+            Client(settings).ask(None, "/health")
 
 
 def test_nothing_is_left_when_it_stops(two: tuple[Behind, Behind]) -> None:
