@@ -51,7 +51,7 @@ class Docket:
 
     def has_work(self) -> bool:
         """Whether the judge is asked anything: on what waits for it, or on what it is measured by."""
-        return bool(self._waiting) or bool(self.checks())
+        return bool(self._waiting) or any(map(len, self._checks.values()))
 
     def checks(self) -> list[int]:
         """The places of the verdicts to measure the judge on."""

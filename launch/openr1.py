@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from launch.recipe import did_you_mean
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 RENAMED = {
     "torch_dtype": "dtype",

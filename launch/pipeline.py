@@ -18,7 +18,7 @@ from rich.console import Console
 
 from launch import recipe
 from launch.paths import home
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 from reward_plugins.files import write_whole
 
 
@@ -54,7 +54,7 @@ def run(name: str, overrides: list[str], stages: dict[str, Callable[..., dict[st
     plan = []
     for number, stage in enumerate(pipeline.stages, 1):
         if stage.stage not in stages:
-            raise Refused(f"{name}: no stage is called {stage.stage!r}{recipe.did_you_mean(stage.stage, stages)}")
+            raise Refused(f"{name}: no stage is called {stage.stage!r}{did_you_mean(stage.stage, stages)}")
         whole = stage.recipe if isinstance(stage.recipe, dict) else recipe.load(stage.recipe)
         plan.append((stage, out / "recipes" / f"{number:02d}-{stage.stage}.yaml", {**whole, **stage.set}))
     console = Console(stderr=True)
@@ -98,7 +98,7 @@ def with_variables(loaded: dict[str, Any], overrides: list[str], name: str) -> d
         key, equals, value = override.partition("=")
         if not equals or key not in variables:
             raise Refused(
-                f"{name}: --set {override!r} names no variable of this pipeline{recipe.did_you_mean(key, variables)}"
+                f"{name}: --set {override!r} names no variable of this pipeline{did_you_mean(key, variables)}"
             )
         # A path is meant from where the user stands; the stages start in the home folder.
         variables[key] = str(Path(value).resolve()) if value and Path(value).exists() else yaml.safe_load(value)

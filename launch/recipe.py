@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from launch.paths import KIT, home
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -114,15 +113,6 @@ def _complaints(kind: type[BaseModel], error: ValidationError) -> list[str]:
         else:
             said.append(f"{dotted}: {each['msg']} (got {each['input']!r})")
     return said
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?", or what there is when nothing is near; "" when there is nothing to say."""
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 40 else ""
 
 
 def _override(recipe: dict[str, Any], override: str) -> None:

@@ -20,6 +20,10 @@ class Sample(Generic[_T]):
         self._heap: list[tuple[int, int, _T]] = []
         self._given = 0
 
+    def __len__(self) -> int:
+        """How many are drawn."""
+        return len(self._heap)
+
     def offer(self, thing_id: str, thing: _T) -> None:
         """Take the thing into the draw."""
         self._given += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +9,7 @@ from distill.finmath.draft import Draft, Problem
 from distill.finmath.kinds import KINDS, Kind
 from distill.finmath.wording import Lang
 from distill.records import Question
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 # Raised whenever the same seed would give other questions than before.
 VERSION = 1
@@ -129,11 +128,8 @@ def _question(name: str, doc: str, split: str, draft: Draft, kind: Kind, problem
 
 
 def _check(what: str, given: Sequence[str] | Sequence[int], known: Sequence[str] | Sequence[int]) -> None:
-    names = [str(name) for name in known]
     if not given:
-        raise Refused(f"no {what} is given; finmath knows {', '.join(names)}")
+        raise Refused(f"no {what} is given; finmath knows {', '.join(str(name) for name in known)}")
     for value in given:
         if value not in known:
-            near = difflib.get_close_matches(str(value), names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(names)}"
-            raise Refused(f"unknown finmath {what} {value!r}; {hint}")
+            raise Refused(f"unknown finmath {what} {value!r}{did_you_mean(value, known)}")

@@ -31,8 +31,7 @@ from distill.records import Question
 from distill.sources.files import DEFAULT_ENCODING, Broken, file_rows, files_of
 from distill.sources.hub import Hub, hub_rows
 from distill.sources.rows import BadRow, LeftOut, Row, each
-from distill.sources.suggestion import did_you_mean
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 __all__ = ["BadRow", "CatalogueEntry", "LeftOut", "Row", "Source", "catalogue"]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from distill.records import Question
-from distill.sources.suggestion import did_you_mean
 from reward_plugins.choices import gold_letters, options_of
 from reward_plugins.completion import parse
+from reward_plugins.errors import did_you_mean
 from reward_plugins.extraction import final_answers
 
 

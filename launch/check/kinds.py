@@ -22,7 +22,7 @@ from launch.check.place import Place
 from launch.check.sft_recipes import merge, sft
 from launch.report import ReportSettings
 from launch.server import ServeSettings
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 TOLD_BY: dict[str, set[str]] = {
     "pipeline": {"stages"},
@@ -122,7 +122,7 @@ def look_over_pipeline(asked: dict[str, Any], overrides: list[str], name: str, p
 def _stage(stage: pipeline.Stage, place: Place) -> list[Finding]:
     if stage.stage not in SETTINGS and stage.stage not in ("sft", "merge", "grpo"):
         known = [*SETTINGS, "sft", "merge", "grpo"]
-        return [mistake("stages", f"no stage is called {stage.stage!r}{recipe.did_you_mean(stage.stage, known)}")]
+        return [mistake("stages", f"no stage is called {stage.stage!r}{did_you_mean(stage.stage, known)}")]
     try:
         whole = _whole(stage)
     except Refused as refusal:

@@ -12,8 +12,7 @@ from distill.dataset_info import COLUMNS, TAGS
 from distill.prompts import Message
 from launch.check.finding import Finding, Findings, holds, lacking, mistake, note, unknown
 from launch.check.place import Place
-from launch.recipe import did_you_mean
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 Row = dict[str, Any]
 Turns = list[Message]

@@ -11,8 +11,7 @@ from typing import Any
 from distill.prompts import Message
 from launch.check import inside
 from launch.check.rows import Row, TrainingSet, Turns, first_rows
-from launch.recipe import did_you_mean
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 ROWS_SHOWN = 3
 """Conversations that are rendered by both stacks: a template differs in all of them or in none."""

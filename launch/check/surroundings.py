@@ -16,7 +16,7 @@ from launch import listening, stacks
 from launch.check.finding import Findings, holds, lacking, mistake, note, unknown
 from launch.check.place import Machine, Place
 from launch.paths import STACKS
-from launch.recipe import did_you_mean
+from reward_plugins.errors import did_you_mean
 
 _TRACKERS = {
     "wandb": "wandb",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from launch.check.finding import Findings, holds, mistake
-from launch.recipe import did_you_mean
+from reward_plugins.errors import did_you_mean
 
 Kinds = Mapping[str, Mapping[str, Any]]
 """An engine's keys with their kinds and choices, as `launch/inside/answer.py` gives them."""

@@ -10,7 +10,7 @@ from launch.check import inside
 from launch.check.finding import Findings, holds, lacking, mistake
 from launch.check.place import Machine, Place
 from launch.check.surroundings import port_to_take
-from launch.recipe import did_you_mean
+from reward_plugins.errors import did_you_mean
 
 _BATCH = {
     "train_micro_batch_size_per_gpu": "per_device_train_batch_size",

@@ -6,14 +6,13 @@ cosine, repetition: "Demystifying Long Chain-of-Thought Reasoning in LLMs"; leng
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reward_plugins.completion import completion_text
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 from reward_plugins.rewards.accuracy import finance_accuracy
 from reward_plugins.rewards.form import finance_format
 from reward_plugins.rewards.overlong import SoftOverlong
@@ -72,9 +71,7 @@ def reward(
         "soft_overlong_punishment": lambda: SoftOverlong(max_completion_len, soft_punish_cache),
     }
     if name not in made:
-        near = difflib.get_close_matches(name, made, 1)
-        hint = f"did you mean {near[0]!r}?" if near else "write another one as a dotted path"
-        raise Refused(f"no reward is named {name!r}; {hint} (known: {', '.join(NAMES)})")
+        raise Refused(f"no reward is named {name!r} (one of your own is a dotted path){did_you_mean(name, made)}")
     return made[name]()
 
 

@@ -170,11 +170,11 @@ def test_the_verifier_accepts_each_gold_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        ({"kinds": ["npl_ration"]}, "did you mean npl_ratio"),
-        ({"languages": ["de"]}, "choose from en, zh"),
-        ({"levels": [4]}, "choose from 1, 2, 3"),
+        ({"kinds": ["npl_ration"]}, "did you mean 'npl_ratio'"),
+        ({"languages": ["de"]}, "there are en, zh"),
+        ({"levels": [4]}, "there are 1, 2, 3"),
         ({"levels": []}, "no level"),
-        ({"split": "dev"}, "choose from train, validation, test"),
+        ({"split": "dev"}, "there are test, train, validation"),
     ],
 )
 def test_bad_arguments_are_refused_at_the_call(arguments: dict[str, Any], hint: str) -> None:

@@ -31,7 +31,7 @@ def test_every_row_is_a_question_or_left_out_for_a_reason(name: str) -> None:
     assert left_out == {
         "xfinbench": {"the question needs a figure": 22},
         "finova": {"the gold is an empty list": 139},
-        "disc_finllm": {"no column 'output' (it has: question, reference)": 61},
+        "disc_finllm": {"no column 'output'; there are question, reference": 61},
     }.get(name, {})
 
 
