@@ -1,8 +1,9 @@
-"""The charts, as SVG text to be put into a page. Labels are ASCII: a machine without Chinese fonts draws boxes."""
+"""The charts, as SVG text to be put into a page. Titles are ASCII: a machine without Chinese fonts would draw boxes."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,8 +23,8 @@ def colour(position: int) -> str:
 
 def headline(scores: Mapping[str, dict[str, Any] | None], differences: list[dict[str, Any]]) -> str:
     """Each model's score with its interval, and beside it each model's gain over the base and the one before."""
-    pyplot = _pyplot()
     models = list(scores)
+    pyplot = _pyplot(outlines=all(model.isascii() for model in models))
     rated = {model: score for model, score in scores.items() if score}
     height = 0.95 + 0.42 * max(len(rated), len(differences))
     figure, (left, right) = pyplot.subplots(
@@ -98,12 +99,14 @@ def _dress(axis: Any, labels: list[str], title: str, signed: bool) -> None:
         spine.set_visible(False)
 
 
-def _pyplot() -> Any:
+def _pyplot(outlines: bool = True) -> Any:
     import matplotlib as mpl
 
     mpl.use("svg")
-    # Text as outlines: the page looks the same on every machine. The salt makes equal reports equal byte for byte.
-    mpl.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "finr1-kit", "font.family": "DejaVu Sans"})
+    # Text as outlines: the page looks the same on every machine. Names of models in a script that matplotlib's own font
+    # lacks are left to the browser, which has fonts for it. The salt makes equal reports equal byte for byte.
+    text = "path" if outlines else "none"
+    mpl.rcParams.update({"svg.fonttype": text, "svg.hashsalt": "finr1-kit", "font.family": "DejaVu Sans"})
     from matplotlib import pyplot
 
     return pyplot
@@ -113,8 +116,10 @@ def _svg(figure: Any) -> str:
     """The figure as an `<svg>` element: no XML head, no metadata, nothing that names an address to be loaded."""
     from matplotlib import pyplot
 
-    figure.tight_layout()
     text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser has it, see `_pyplot`
+        figure.tight_layout()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     pyplot.close(figure)
     return text.getvalue()[text.getvalue().index("<svg") :]

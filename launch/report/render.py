@@ -141,7 +141,17 @@ def _extras(summary: dict[str, Any]) -> list[str]:
     ]
 
 
-def _grouped(results: dict[str, Any], grouping: str) -> list[tuple[str, int, list[dict[str, Any] | None]]]:
+Line = tuple[str, int, list[dict[str, Any] | None]]
+
+
+def _tables(results: dict[str, Any]) -> list[tuple[str, list[Line]]]:
+    """The columns of a set's rows that part them into groups, each with its lines."""
+    groupings = next(iter(results.values()))["groups"]
+    tables = [(grouping, _grouped(results, grouping)) for grouping in groupings]
+    return [(grouping, lines) for grouping, lines in tables if len(lines) > 1]
+
+
+def _grouped(results: dict[str, Any], grouping: str) -> list[Line]:
     """The lines of a table by one column: its value, the rows that have it, each model's accuracy on them."""
     groups = [result["groups"][grouping] for result in results.values()]
     return [
@@ -175,5 +185,5 @@ def _environment(autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, grouped=_grouped, causes=_causes, states=STATES, weights=_weights)
+    environment.globals.update(words=words, tables=_tables, causes=_causes, states=STATES, weights=_weights)
     return environment

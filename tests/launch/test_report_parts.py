@@ -227,6 +227,16 @@ def test_finqa_stands_beside_the_published_scores_and_long_pages_are_clipped(tmp
     assert "[... 30,008 characters ...]" in example["prompt"] and len(html) < 100_000
 
 
+def test_names_in_chinese_are_drawn_by_the_browser(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    with serve(Golds(CONTENT[:3])) as server:
+        settings = recipe(tmp_path / "输出", write_set(tmp_path / "test", CONTENT[:3]), server.url, names=("模型甲",))
+        run_one(settings, settings.models[0])
+    _, html = report(tmp_path / "输出", tmp_path / "报告")
+    chart = html[html.index("<svg") : html.index("</svg>")]
+    assert ">模型甲</text>" in chart
+    assert not [each for each in recwarn if "Glyph" in str(each.message)]
+
+
 def test_the_answer_is_on_the_first_screen(evaluation: Path, tmp_path: Path) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
