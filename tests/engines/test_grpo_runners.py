@@ -115,6 +115,7 @@ def test_a_cpu_form_starts_two_processes_that_hear_each_other(form: str, tmp_pat
     script.write_text(
         "import torch\nfrom accelerate import PartialState\nstate = PartialState(cpu=True)\nranks = torch.ones(1)\n"
         "torch.distributed.all_reduce(ranks)\nprint(f'heard {int(ranks)} of {state.num_processes}')\n"
+        "state.wait_for_everyone()\nstate.destroy_process_group()\n"
     )
     words = [
         stacks.program("rl", "accelerate"),
