@@ -46,7 +46,7 @@ class Docket:
         if verdict.why == "undecided" or (verdict.keep and self._asks_about_reasoning):
             self._waiting.append(offset)
             self._settled.append(offset)
-        if sample := self._checks.get(verdict.rule.status):
+        if (sample := self._checks.get(verdict.rule.status)) is not None:
             sample.offer(verdict.trace_id, offset)
 
     def has_work(self) -> bool:
