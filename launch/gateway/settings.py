@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from launch.watch.settings import WatchSettings
 from reward_plugins.errors import Refused
 
 LOOPBACK = "127.0.0.1"
@@ -85,6 +86,7 @@ class GatewaySettings(BaseModel):
     api_key_envs: list[Variable] = Field(default=["FINR1_GATEWAY_KEY"], min_length=1)
     answer_s: int = Field(1800, ge=1)
     data: str = "runs/gateway"
+    watch: WatchSettings = WatchSettings()
 
     @model_validator(mode="after")
     def _somebody_answers(self) -> GatewaySettings:
