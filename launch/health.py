@@ -5,8 +5,8 @@ A port that accepts, and a `/health` that says 200, tell nothing of the model be
 
 from __future__ import annotations
 
+import http.client
 import json
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -78,6 +78,8 @@ def ask(url: str, model: str | None = None, key: str = "", timeout_s: float = TI
     Raises:
         Refused: the address is none.
     """
+    if not _is_address(url):
+        raise Refused(f"{url} is no address; give one such as http://127.0.0.1:8011/v1")
     body: dict[str, object] = {
         "messages": [
             {"role": "system", "content": read_prompt(KIT / "recipes/prompts/think_answer.txt")},
@@ -97,18 +99,18 @@ def ask(url: str, model: str | None = None, key: str = "", timeout_s: float = TI
     try:
         request = urllib.request.Request(f"{url}/chat/completions", json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-            raw = answer.read()
+            raw = _read(answer, begin + timeout_s)
         reply = read_reply(raw)
-    except ValueError:
-        raise Refused(f"{url} is no address; give one such as http://127.0.0.1:8011/v1") from None
     except urllib.error.HTTPError as error:
         asks = "; it asks for a key: name its environment variable with --api-key-env" if error.code == 401 else ""
         return told("error", f"it answered with status {error.code}{asks}")
     except Unusable as unusable:
         return told("error", f"what it sent is no completion: {unusable}")
+    except http.client.HTTPException:
+        return told("error", "what it sent broke off, or was no HTTP")
     except OSError as error:
         reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError | socket.timeout):
+        if isinstance(reason, TimeoutError):
             return told("error", f"no answer within {timeout_s:.0f} s")
         return told("error", f"nothing answers there: {reason}")
     by = str(json.loads(raw).get("model") or "")
@@ -117,3 +119,23 @@ def ask(url: str, model: str | None = None, key: str = "", timeout_s: float = TI
         cut = f" (cut at {_MAX_TOKENS} tokens)" if reply.finish_reason == "length" else ""
         return told("no answer", f"{verdict.reason}{cut}", by)
     return told("answered", f"{verdict.extracted!r}, which is {verdict.status} (the gold is {GOLD})", by)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and not any(map(str.isspace, url))
+    except ValueError:
+        return False
+
+
+def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
+    """The whole body; `TimeoutError` for one that drips in for longer than the deadline."""
+    body = b""
+    while chunk := answer.read1(1 << 16):
+        body += chunk
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    if answer.length:
+        raise http.client.IncompleteRead(body, answer.length)
+    return body
