@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -14,7 +14,7 @@ from launch import listening
 from launch.gateway.running import LOG as REQUESTS
 from launch.gateway.settings import LOOPBACK, GatewaySettings, need_keys
 from launch.paths import home
-from launch.watch.probes import Probed, probe, questions
+from launch.watch.probes import Probed, State, probe, questions
 from launch.watch.request_log import Answered, RequestLog
 from launch.watch.thumbs import Answers, Thumbs
 from reward_plugins.errors import Refused
@@ -54,6 +54,11 @@ class Watch:
         self._probe_seconds = Histogram(
             "finr1_probe_seconds", "How long a probe took.", ["version"], buckets=_SECONDS, **make
         )
+
+        # A count that begins at 0 can be seen to rise; one that appears with its first event cannot.
+        for version in settings.versions if settings.watch.probes else ():
+            for state in get_args(State):
+                self._probes.labels(version, state)
 
     def look(self) -> None:
         """Count what is new in the log, and the thumbs as they stand."""
