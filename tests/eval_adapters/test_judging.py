@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -12,9 +13,9 @@ from mock_server import Reply, completion, serve
 from small_sets import recipe, row, well_formed, write_set
 
 from eval_adapters.judge_settings import JudgeSettings, JudgeSpec
-from eval_adapters.judging import JUDGED, judge_model, judge_result, judged_right, read_judged
+from eval_adapters.judging import JUDGED, VERDICTS, judge_model, judge_result, judged_right, read_judged
 from eval_adapters.prices import TokenPrices
-from eval_adapters.reviews import read_result
+from eval_adapters.reviews import json_lines, read_result
 from eval_adapters.run import run_one
 from reward_plugins.errors import Refused
 
@@ -118,12 +119,24 @@ def test_bias_is_found_and_named_by_its_direction(folder: Path) -> None:
         long = judge_result(folder, panel(server))["panel"]["length_bias"]
     assert long["to_wrong"] > 0 and long["to_correct"] == 0
 
+
+def test_a_judge_that_believes_what_stands_last_is_found_out(folder: Path) -> None:
+    def last_is_right(shown: dict[str, str]) -> str:
+        return json.dumps({"reason": "", "verdict": "correct" if list(shown)[-1] == "candidate" else "wrong"})
+
+    with judging("answers") as server:
+        server.verdict = last_is_right
+        bias = judge_result(folder, panel(server, bias_rows=10))["panel"]["position_bias"]
+    assert (bias["flipped"]["share"], bias["flipped"]["n"]) == (1.0, 10)
+    assert (bias["to_correct"], bias["to_wrong"]) == (0, 10)
+
+
+def test_a_flip_to_no_verdict_is_no_flip(folder: Path) -> None:
     def last_wins(number: int, shown: dict[str, str]) -> str:
         return "answers" if list(shown)[-1] == "candidate" else "other verdict"
 
     with judging(last_wins) as server:
-        settings = panel(server).model_copy(update={"judges": [JudgeSpec(name="x", api_url=server.url, model="x")]})
-        assert judge_result(folder, settings)["panel"]["position_bias"]["flipped"]["n"] == 0
+        assert judge_result(folder, panel(server))["panel"]["position_bias"]["flipped"]["n"] == 0
 
 
 @pytest.mark.parametrize(
@@ -174,6 +187,18 @@ def test_several_judges_decide_by_majority_and_a_dead_one_can_only_take_away(fol
         shutil.rmtree(folder / "verdicts")  # j1 is another judge now
         two_judges = judge_result(folder, panel(one, three))
         assert two_judges["accuracy"] is None
+
+
+def test_one_judge_of_three_is_outvoted(folder: Path) -> None:
+    with judging("answers") as one, judging("answers") as two, judging("answers") as dissenter:
+        honest = judge_result(folder, panel(one))
+        shutil.rmtree(folder / "verdicts")
+        dissenter.verdict = lambda shown: '{"reason": "", "verdict": "correct"}'
+        judged = judge_result(folder, panel(one, two, dissenter))
+    votes = [each["votes"] for each in json_lines(folder / VERDICTS)]
+    assert any(vote == {"j0": False, "j1": False, "j2": True} for vote in votes)
+    assert judged["accuracy"] == honest["accuracy"] and judged["why_not"] == ""
+    assert judged["judges"]["j2"]["controls"]["share"] < judged["panel"]["controls"]["share"] == 1.0
 
 
 def test_nothing_is_asked_twice_and_a_change_asks_anew(folder: Path) -> None:

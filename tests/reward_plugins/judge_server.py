@@ -19,7 +19,8 @@ class JudgeServer(ThreadingHTTPServer):
 
     An answer is right if its first word is in the reference. Reasoning gets 5 in every dimension, 2 in logic where it
     says "out of thin air". A manner may also be a function of the request's number (from 1) and of what was shown.
-    `replied` counts, by what was shown, the replies that were sent in full.
+    `replied` counts, by what was shown, the replies that were sent in full. `verdict`, where set, makes the verdict on
+    what was shown.
     """
 
     daemon_threads = True
@@ -31,6 +32,7 @@ class JudgeServer(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.replied: Counter[str] = Counter()
         self.keys: list[str | None] = []
+        self.verdict: Callable[[dict[str, str]], str] | None = None
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -76,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(int(manner[5:]))
             return
         time.sleep(self.server.delay_s)
-        verdict = _scores(shown) if "reasoning" in shown else _comparison(shown)
+        verdict = _scores(shown) if "reasoning" in shown else (self.server.verdict or _comparison)(shown)
         contents = {
             "answers": verdict,
             "fences": f"```json\n{verdict}\n```",
