@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from eval_adapters.identity import adapter_base
-from launch import train
 
 _RECIPE = "recipes/sft/merge_lora.yaml"
 
@@ -23,6 +22,8 @@ def whole(model: Path, merged: Path) -> Path:
     base = adapter_base(model)
     if base is None:
         return model
+    from launch import train  # with the checks of all recipes: seconds that only a merge needs
+
     places = {"model_name_or_path": base, "adapter_name_or_path": model, "export_dir": merged}
     train.merge(_RECIPE, [f"{key}={json.dumps(str(place), ensure_ascii=False)}" for key, place in places.items()])
     return merged

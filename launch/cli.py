@@ -365,7 +365,7 @@ def evaluate(
 
     Example: finr1 eval recipes/eval/quickstart.yaml
     """
-    from launch.stages import run_eval
+    from launch.evaluate import run_eval
 
     _print(run_eval(_absolute(path), overrides=set_, serve=serve_recipe))
 
@@ -380,7 +380,7 @@ def report(
     Example: finr1 report recipes/eval/quickstart_report.yaml
     Example: finr1 report runs/quickstart/eval --set base=base
     """
-    from launch.stages import run_report
+    from launch.report.command import run_report
 
     folders = [str(Path(path).resolve()) for path in paths if Path(path).is_dir()]
     if len(folders) < len(paths) and len(paths) > 1:

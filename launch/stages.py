@@ -14,11 +14,10 @@ from distill.on_ray import Ray
 from distill.spread import Engine
 from distill.stage import StageSettings
 from distill.teachers import Teacher
-from eval_adapters.judging import judge_model
-from eval_adapters.run import plan, run_one
-from eval_adapters.settings import EvalSettings
-from launch import adapters, models, open_r1_engine, recipe, stacks, train, train_grpo
+from launch import models, open_r1_engine, recipe, stacks, train, train_grpo
+from launch.evaluate import run_eval
 from launch.paths import home
+from launch.report.command import run_report
 from launch.server import ServeSettings, serving
 from reward_plugins.errors import Refused
 
@@ -130,62 +129,6 @@ def run_merge(name: str, *, overrides: list[str] | None = None) -> Summary:
     return train.merge(name, overrides or [])
 
 
-def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None = None) -> Summary:
-    """Every model on every set; one given by `path` is served for as long as it is asked, a LoRA adapter merged.
-
-    `serve` is the serving recipe for such models (by default `recipes/serve/local.yaml`).
-
-    Raises:
-        Refused: after all models were tried, if one could not be evaluated.
-    """
-    settings = recipe.settings(EvalSettings, recipe.load(name, overrides or []), name)
-    accuracy: Summary = {"done": "already"}
-    troubles = []
-    for model in settings.models:
-        try:
-            with contextlib.ExitStack() as server_of_model:
-                place: tuple[str, ...] = ()
-                if model.path:
-                    models.resolve(model.path, home())  # the embedded model is unpacked on first use
-                planned = set(plan(settings, model).values())
-                if planned != {"done"}:
-                    accuracy["done"] = "now"
-                if model.path and "ask" in planned:
-                    # No set can have the name of the folder: theirs do not begin with "_".
-                    weights = adapters.whole(model.path, settings.out / model.name / "_merged")
-                    serving_recipe = recipe.load(serve or "recipes/serve/local.yaml")
-                    served = recipe.settings(ServeSettings, {**serving_recipe, "model": str(weights)}, serve or "")
-                    endpoint = server_of_model.enter_context(serving(served))
-                    place = (endpoint.url, endpoint.model_id)
-                for label, result in run_one(settings, model, *place).items():
-                    accuracy[f"{model.name}/{label}"] = _headline(result)
-                    if not result["complete"]:
-                        troubles.append(f"{model.name} on {label}: {result['counts']['error']} rows have no answer yet")
-            for label, judged in judge_model(settings, model).items():
-                if judged["accuracy"] is not None:
-                    accuracy[f"{model.name}/{label}, judged"] = f"{judged['accuracy']:.1%} of {judged['counted']}"
-                elif judged["rows"]:
-                    troubles.append(f"{model.name} on {label}: no judged score, since {judged['why_not']}")
-        except Refused as trouble:
-            troubles.append(f"{model.name}: {trouble}")
-    if troubles:
-        raise Refused(f"{'; '.join(troubles)}; the same command asks for what is missing")
-    return accuracy
-
-
-def run_report(name: str, *more: str, overrides: list[str] | None = None) -> Summary:
-    """The report of a recipe, or on folders of evaluations; it then lies in `report/` of the first one."""
-    from launch.report import ReportSettings, run
-
-    asked = recipe.load(name) if not Path(name).is_dir() else {"out": f"{name}/report", "evaluations": [name, *more]}
-    settings = recipe.settings(ReportSettings, recipe.overridden(asked, overrides or []), name)
-    page = settings.out / "report.html"
-    before = page.stat().st_mtime_ns if page.is_file() else 0
-    summary = run(settings)
-    done = "already" if page.stat().st_mtime_ns == before else "now"
-    return {"done": done, "report": str(page), "summary": summary}
-
-
 STAGES: dict[str, Callable[..., Summary]] = {
     "prepare": run_prepare,
     "distill": run_distill,
@@ -251,8 +194,3 @@ def _once(settings: StageSettings, work: Callable[[], Summary]) -> Summary:
         done = read(settings.manifest_path()) or {}
         return {"done": "already", **done.get("counts", {})}
     return {"done": "now", **work()}
-
-
-def _headline(result: dict[str, Any]) -> str:
-    counts = result["counts"]
-    return f"{counts['correct']}/{counts['requested']}"

@@ -1,0 +1,68 @@
+"""`finr1 eval`: every model of a recipe, served where it lies in a folder, asked, scored, judged.
+
+A module of its own, beside `stages.py`: that one imports the data stages too, half a second that an evaluation has no use
+for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from eval_adapters.judging import judge_model
+from eval_adapters.run import plan, run_one
+from eval_adapters.settings import EvalSettings
+from launch import adapters, models, recipe
+from launch.paths import home
+from launch.server import ServeSettings, serving
+from reward_plugins.errors import Refused
+
+Summary = dict[str, Any]
+
+
+def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None = None) -> Summary:
+    """Every model on every set; one given by `path` is served for as long as it is asked, a LoRA adapter merged.
+
+    `serve` is the serving recipe for such models (by default `recipes/serve/local.yaml`).
+
+    Raises:
+        Refused: after all models were tried, if one could not be evaluated.
+    """
+    settings = recipe.settings(EvalSettings, recipe.load(name, overrides or []), name)
+    accuracy: Summary = {"done": "already"}
+    troubles = []
+    for model in settings.models:
+        try:
+            with contextlib.ExitStack() as server_of_model:
+                place: tuple[str, ...] = ()
+                if model.path:
+                    models.resolve(model.path, home())  # the embedded model is unpacked on first use
+                planned = set(plan(settings, model).values())
+                if planned != {"done"}:
+                    accuracy["done"] = "now"
+                if model.path and "ask" in planned:
+                    # No set can have the name of the folder: theirs do not begin with "_".
+                    weights = adapters.whole(model.path, settings.out / model.name / "_merged")
+                    serving_recipe = recipe.load(serve or "recipes/serve/local.yaml")
+                    served = recipe.settings(ServeSettings, {**serving_recipe, "model": str(weights)}, serve or "")
+                    endpoint = server_of_model.enter_context(serving(served))
+                    place = (endpoint.url, endpoint.model_id)
+                for label, result in run_one(settings, model, *place).items():
+                    accuracy[f"{model.name}/{label}"] = _headline(result)
+                    if not result["complete"]:
+                        troubles.append(f"{model.name} on {label}: {result['counts']['error']} rows have no answer yet")
+            for label, judged in judge_model(settings, model).items():
+                if judged["accuracy"] is not None:
+                    accuracy[f"{model.name}/{label}, judged"] = f"{judged['accuracy']:.1%} of {judged['counted']}"
+                elif judged["rows"]:
+                    troubles.append(f"{model.name} on {label}: no judged score, since {judged['why_not']}")
+        except Refused as trouble:
+            troubles.append(f"{model.name}: {trouble}")
+    if troubles:
+        raise Refused(f"{'; '.join(troubles)}; the same command asks for what is missing")
+    return accuracy
+
+
+def _headline(result: dict[str, Any]) -> str:
+    counts = result["counts"]
+    return f"{counts['correct']}/{counts['requested']}"
