@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -45,7 +46,10 @@ def need_haproxy() -> None:
 
 @dataclass
 class Behind:
-    """A server of one version. `hold_s` is how long an answer takes; `seen` holds each request's headers and body."""
+    """A server of one version. `hold_s` is how long an answer takes; `seen` holds each request's headers and body.
+
+    A request may ask for a fault: `status` (500), or `cut` (the stream breaks off).
+    """
 
     name: str
     hold_s: float = 0.0
@@ -57,16 +61,24 @@ class Behind:
         """One completion, whole or streamed word by word."""
         body = await request.json()
         self.seen.append((dict(request.headers), body))
+        if body.get("fault") == "status":
+            return web.json_response({"error": {"message": "out of memory"}}, status=500)
         if not body.get("stream"):
             await asyncio.sleep(self.hold_s)
             return web.json_response(completion(f"<think>t</think><answer>{self.name}</answer>"))
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await stream.prepare(request)
+        with contextlib.suppress(ConnectionError):  # who asked may have gone
+            await self._words(request, stream, body.get("fault") == "cut")
+        return stream
+
+    async def _words(self, request: web.Request, stream: web.StreamResponse, cut: bool) -> None:
         for word in (self.name, "second", "third"):
             await stream.write(f'data: {{"choices":[{{"delta":{{"content":"{word}"}}}}]}}\n\n'.encode())
             await asyncio.sleep(self.hold_s)
+            if cut and request.transport is not None:
+                request.transport.abort()
         await stream.write(b"data: [DONE]\n\n")
-        return stream
 
 
 @contextmanager
