@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from distill.question_type import question_type
 from distill.records import Question
-from distill.sources.files import DEFAULT_ENCODING, Broken, file_rows, files_of
+from distill.sources.files import DEFAULT_ENCODING, file_rows, files_of
 from distill.sources.hub import Hub, hub_rows
 from distill.sources.rows import BadRow, LeftOut, Row, each
 from reward_plugins.errors import Refused, did_you_mean
@@ -169,7 +169,7 @@ class Source(BaseModel):
             rows = file_rows(parameters["path"], entry.files, self._part(), parameters["encoding"])
         lang = entry.languages[0] if len(entry.languages) == 1 else None
         for name, value in rows:
-            yield Row(self.name, self.split, entry.licence, lang, name, None if isinstance(value, Broken) else value)
+            yield Row(self.name, self.split, entry.licence, lang, name, value)
 
 
 _PLACE: dict[str, Any] = {

@@ -9,8 +9,11 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -61,8 +64,11 @@ def file_rows(path: Path, pattern: str, part: str, encoding: str) -> Iterator[tu
             raise Refused(f"{file}: the gzip file is damaged; fetch it again") from None
 
 
+@dataclass(frozen=True, slots=True)
 class Broken:
-    """Stands for a line that is no JSON."""
+    """Stands for a row that cannot be read, and says why."""
+
+    reason: str
 
 
 def _text(file: Path, encoding: str, newline: str) -> TextIO:
@@ -76,9 +82,9 @@ def _json_lines(file: Path, encoding: str) -> Iterator[Any]:
         for line in lines:
             if not line.isspace():
                 try:
-                    yield json.loads(line)
+                    yield _whole(json.loads(line), line)
                 except (ValueError, RecursionError):
-                    yield Broken()
+                    yield Broken("not a JSON object")
 
 
 def _json(file: Path, encoding: str) -> Iterator[Any]:
@@ -118,7 +124,7 @@ def _items(file: Path, text: TextIO, buffer: str) -> Iterator[Any]:
         except ValueError:
             end = len(buffer)
         if end < len(buffer):  # at the very end a number may go on in the next chunk
-            yield item
+            yield _whole(item, buffer[at:end])
             at = end
             continue
         more = text.read(max(_CHUNK, len(buffer) - at))  # doubled, so that a long item costs no square of its length
@@ -127,11 +133,26 @@ def _items(file: Path, text: TextIO, buffer: str) -> Iterator[Any]:
         buffer, at = buffer[at:] + more, 0
 
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _whole(value: Any, text: str) -> Any:
+    """The value that `text` was read as, or `Broken` where half a character is in it: JSON can escape it, UTF-8 not hold it."""
+    if _HALF.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return Broken("a text holds half a character (a lone surrogate)")
+    return value
+
+
 def _csv(file: Path, encoding: str) -> Iterator[Any]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # report pages are longer than the module's 128 kB
     with _text(file, encoding, "") as lines:
         table = csv.DictReader(lines, delimiter="\t" if _kind(file) == ".tsv" else ",", strict=True)
         try:
+            if twice := [name for name, count in Counter(table.fieldnames or ()).items() if name and count > 1]:
+                raise Refused(f"{file}: two columns are called {twice[0]!r}; give each a name of its own")
             yield from table
         except csv.Error as error:
             raise Refused(f"{file}, line {table.line_num}: not a table ({error}); check its quotes") from None

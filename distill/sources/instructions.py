@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from distill.records import Question
 from distill.sources.rows import BadRow, Row, answered, document_of, written
+from reward_plugins.completion import completion_text
 
 
 def finance_instruct(row: Row) -> Iterator[Question]:
@@ -32,7 +33,8 @@ def financeqt(row: Row) -> Iterator[Question]:
 
 def dianjin(row: Row) -> Iterator[Question]:
     """DianJin-R1-Data: instruction and output, with the reasoning in <think> and the answer in <answer> and a box."""
-    yield instruction(row, task=row.file.rpartition("/")[2] or "exam")
+    part = row.file.rpartition("/")[2]  # of the set's three files; from the hub it is the split
+    yield instruction(row, task=part if part.startswith(("cflue", "fin")) else "exam")
 
 
 _STEPS = re.compile(r"(?P<steps>.*=)\s*(?P<value>-?[\d.,]+\s*(?:%|倍|[万亿]?元|[万亿])?)\s*[。.]?", re.DOTALL)
@@ -86,7 +88,7 @@ _OPTIONAL = ("context", "id", "doc", "solution", "unit", "scale", "task", "type"
 
 
 def instruction(row: Row, task: str, answer_type: str = "") -> Question:
-    """An Alpaca row; its `input` and the `history` (pairs of question and answer) are the context."""
+    """An Alpaca row; `system`, the `history` (pairs of question and answer) and its `input` are the context."""
     past = row.get("history") if row.has("history") else []
     if isinstance(past, str):
         past = _json_list(past)
@@ -99,7 +101,7 @@ def instruction(row: Row, task: str, answer_type: str = "") -> Question:
         gold,
         task=task,
         id=row.text("id") if row.has("id") else "",
-        context="\n\n".join(part for part in (history(turns, question), given) if part),
+        context="\n\n".join(part for part in (_system(row), history(turns, question), given) if part),
         answer_type=answer_type,
         doc=document_of("", turns[0][0]) if turns else "",
         solution=solution,
@@ -113,7 +115,8 @@ _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "ass
 def conversation(row: Row, task: str, answer_type: str = "") -> Question:
     """A ShareGPT row: the last answer is the gold, the question before it the question, what was said before the context.
 
-    All conversations that begin alike are one document.
+    A message may be a list of parts, and may have its reasoning apart. All conversations that begin alike are one
+    document; one in which tools are called is left out.
     """
     said = row.get("conversations") if row.has("conversations") else row.get("messages")
     messages = _json_list(said) if isinstance(said, str) else said
@@ -124,8 +127,10 @@ def conversation(row: Row, task: str, answer_type: str = "") -> Question:
         role = _ROLES.get(str(message.get("from", message.get("role"))))
         if role is None:
             raise BadRow("the conversation has a message of an unknown role")
-        turns.append((role, written(message.get("value", message.get("content")))))
-    system = "\n\n".join(text for role, text in turns if role == "system")
+        content = message.get("value", message.get("content"))
+        plain = "value" in message or not isinstance(content, str | list | None)
+        turns.append((role, written(content) if plain else completion_text([message])))
+    system = "\n\n".join([_system(row), *(text for role, text in turns if role == "system")]).strip()
     turns = [turn for turn in turns if turn[0] != "system"]
     if [role for role, _ in turns] != ["user", "assistant"] * (len(turns) // 2) or not turns:
         raise BadRow("the conversation is not question and answer in turn")
@@ -152,6 +157,11 @@ def history(pairs: Sequence[tuple[str, str]], question: str) -> str:
         return ""
     head, ask, answer = _BEFORE["zh" if any("\u4e00" <= letter <= "\u9fff" for letter in question) else "en"]
     return "\n".join([head, *(line for asked, told in pairs for line in (ask + asked, answer + told))])
+
+
+def _system(row: Row) -> str:
+    """What a row tells the assistant beforehand; it belongs to the question, as each row may have another."""
+    return row.text("system") if row.has("system") else ""
 
 
 def _json_list(text: str) -> list[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from distill.records import Question
+from distill.sources.files import Broken
 from reward_plugins.choices import gold_letters, options_of
 from reward_plugins.completion import parse
 from reward_plugins.errors import did_you_mean
@@ -63,7 +64,7 @@ class Row:
     def get(self, key: str) -> Any:
         """The value of a column; None where it is empty (also NaN). Raises `BadRow` where there is no such column."""
         if not isinstance(self.value, Mapping):
-            raise BadRow("not a JSON object" if self.value is None else "not an object with named columns")
+            raise BadRow(self.value.reason if isinstance(self.value, Broken) else "not an object with named columns")
         if None in self.value:  # where the csv module keeps what is left over
             raise BadRow("more cells than the header has columns")
         if key not in self.value:
@@ -113,7 +114,7 @@ class Row:
             raise BadRow("no gold")
         options = choices_of(choices)
         if options:
-            answer = _chosen(answer, options)
+            answer = _chosen("".join(map(written, gold)) if isinstance(gold, list) else answer, options)
         kind = answer_type or answer_type_of(answer, options, labels)
         said = {"labels": labels, "doc": doc or document_of(passage, text), **meta}
         return Question(
@@ -167,6 +168,10 @@ def choices_of(choices: Any) -> dict[str, str]:
                 continue
     if isinstance(choices, Mapping):  # Parquet has every key in every row, some without a text
         choices = {key: text for key, text in choices.items() if text is not None}
+    if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+        if not all(isinstance(each, Mapping) and {"label", "text"} <= each.keys() for each in choices):
+            raise BadRow("choices that are objects without label and text")
+        choices = {str(each["label"]): str(each["text"]) for each in choices}
     options = {key: text.strip() for key, text in sorted(options_of(choices).items()) if text.strip()}
     if len(options) == 1:
         raise BadRow("a single choice")
