@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
 UV := .venv/bin/uv
 KIT := .venvs/kit/bin
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
-STACKS := uv kit ray sft rl rl-vllm chat
+STACKS := uv kit ray sft rl rl-vllm compress chat
 
 .PHONY: quickstart test lint bench lock kit
 .DEFAULT_GOAL := quickstart

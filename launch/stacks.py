@@ -15,7 +15,7 @@ from rich.console import Console
 from launch.paths import KIT, STACKS, STARTED_IN
 from reward_plugins.errors import Refused
 
-NAMES = ("kit", "ray", "sft", "rl", "rl-vllm", "chat")
+NAMES = ("kit", "ray", "sft", "rl", "rl-vllm", "compress", "chat")
 _STAMP = ".made-from"
 """A copy of the pinned file, put into a stack when its installation is complete (the Makefile does the same)."""
 

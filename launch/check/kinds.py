@@ -21,6 +21,7 @@ from launch.check.grpo_recipes import grpo
 from launch.check.place import Place
 from launch.check.sft_recipes import merge, sft
 from launch.report import ReportSettings
+from launch.serve_compress import CompressSettings
 from launch.server import ServeSettings
 from reward_plugins.errors import Refused, did_you_mean
 
@@ -37,6 +38,7 @@ TOLD_BY: dict[str, set[str]] = {
     "eval": {"sets"},
     "report": {"evaluations"},
     "chat": {"suggestions", "origins", "data"},
+    "compress": {"modifiers"},
     "serve": {"model"},
     "accelerate": {"distributed_type"},
 }
@@ -51,6 +53,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "eval": EvalSettings,
     "report": ReportSettings,
     "serve": ServeSettings,
+    "compress": CompressSettings,
     "chat": ChatSettings,
 }
 """The settings of the kinds that are no engine's own."""

@@ -20,6 +20,7 @@ from launch.check.finding import Findings, holds, lacking, mistake
 from launch.check.place import Place
 from launch.report import ReportSettings
 from launch.serve_command import objections
+from launch.serve_compress import CompressSettings
 from launch.server import ServeSettings
 from reward_plugins.errors import Refused
 
@@ -57,6 +58,10 @@ def stage(kind: type[BaseModel], asked: Mapping[str, Any], place: Place, serve: 
         found += _chat(settings, place)
     elif isinstance(settings, ServeSettings):
         found += serving(settings, place)
+    elif isinstance(settings, CompressSettings):
+        found += model_folder(settings.model, place, "model")[1]
+        if not place.path(settings.calibration).is_file():
+            found.append(place.missing("data", place.path(settings.calibration), "calibration", "export the set first"))
     return checked
 
 

@@ -160,17 +160,14 @@ def test_it_says_whether_it_is_well(server: Served) -> None:
 
 
 def test_it_holds_no_secret_but_its_own_key(server: Served) -> None:
-    own = {"VLLM_API_KEY": KEY} if server.kind == "vllm" else {}
-    processes = server.group()
-    assert processes
-    for pid in processes:
-        seen = dict(
-            pair.split("=", 1) for pair in Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0") if "=" in pair
-        )
-        assert not set(seen.values()) & set(SECRETS.values())
-        assert {name: value for name, value in seen.items() if KEY in value} in ({}, own)
+    """Read as anybody on the machine with its rights could; vLLM's workers have written their titles over theirs."""
+    seen = {pid: Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace") for pid in server.group()}
+    assert "HF_HUB_OFFLINE=1\0" in seen[min(seen)]
+    for pid, variables in seen.items():
+        assert not [value for value in SECRETS.values() if value in variables]
+        holders = [pair.split("=")[0] for pair in variables.split("\0") if KEY in pair]
+        assert set(holders) <= ({"VLLM_API_KEY"} if server.kind == "vllm" else set())
         assert KEY not in Path(f"/proc/{pid}/cmdline").read_bytes().decode()
-    assert seen["HF_HUB_OFFLINE"] == "1"
 
 
 @pytest.mark.timeout(900)
@@ -182,14 +179,16 @@ def test_killed_under_load_it_comes_back(server: Served) -> None:
     def talk(counts: Counter[str]) -> None:
         while not stop.is_set():
             counts[server.outcome()] += 1
-            time.sleep(0.05)
+            time.sleep(0.2)
 
     talkers = [threading.Thread(target=talk, args=(counts,)) for counts in outcomes]
     for talker in talkers:
         talker.start()
     try:
-        time.sleep(3)
-        before = sum(outcomes, Counter())
+        before: Counter[str] = Counter()
+        while sum(before.values()) < 2 * CLIENTS:
+            time.sleep(0.5)
+            before = sum(outcomes, Counter())
         os.kill(_engine(server), signal.SIGKILL)
         down = server.wait_for("down", 1, 120)
         up = server.wait_for("up", 2, 400)
