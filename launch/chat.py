@@ -119,7 +119,8 @@ class ChatSettings(BaseModel):
     """One chat page. `data` keeps accounts, talks and the secret; `serve` serves a model given as a folder.
 
     `origins` are further addresses under which browsers open the page, such as that of a proxy with TLS;
-    `suggestions` is a YAML file of prompts that a new chat offers.
+    `suggestions` is a YAML file of prompts that a new chat offers. With `forward_user` each request tells the model's
+    endpoint who asks, by headers; `finr1 gateway` needs it to keep a user with one version, and passes it on to nobody.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -131,6 +132,7 @@ class ChatSettings(BaseModel):
     data: Path = Path("runs/chat")
     serve: str = "recipes/serve/local.yaml"
     suggestions: Path | None = None
+    forward_user: bool = False
     start_s: float = Field(_START_S, gt=0)
 
 
@@ -198,6 +200,7 @@ def chatting(settings: ChatSettings) -> Iterator[Page]:
             "models": rows,
             "settings": {
                 **_SETTINGS,
+                "ENABLE_FORWARD_USER_INFO_HEADERS": str(settings.forward_user).lower(),
                 "DATA_DIR": str(data),
                 "STATIC_DIR": str(data / "static"),
                 "CORS_ALLOW_ORIGIN": ";".join(origins),
