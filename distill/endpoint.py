@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 import os
@@ -13,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic_core import to_json
@@ -21,6 +19,7 @@ from pydantic_core import to_json
 from distill.ledger import Ledger, is_known
 from distill.patience import Patience
 from distill.prompts import Message
+from distill.proxy import proxy_of
 from distill.records import Usage
 from distill.reply import Reply, Unusable, read_reply
 from distill.teachers import Teacher, prompt_limit
@@ -107,6 +106,7 @@ class Endpoint:
         self._reached = self._answered = self._told = False
         self._sampling = teacher.sampling()
         self._completion_limit = teacher.completion_limit()
+        self._proxy = proxy_of(self.url)
         self._prefill = teacher.prefill.text if teacher.prefill else ""
         self._patience = Patience(teacher.timeout_s)
 
@@ -119,7 +119,6 @@ class Endpoint:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),  # the rest is `_patience`
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=not _is_local(self.url),  # proxies of the environment, except to this machine
         )
         return self
 
@@ -213,7 +212,7 @@ class Endpoint:
     async def _attempt(self, body: bytes) -> Reply | Failure:
         try:
             with self._patience:
-                response = await self._session.post(self.url, data=body, allow_redirects=False)
+                response = await self._session.post(self.url, data=body, allow_redirects=False, **self._proxy)
                 self._reached = True
                 payload = await response.read()  # to its end, or it closes the connection
             if response.status == 200:
@@ -225,7 +224,11 @@ class Endpoint:
             return self._no_connection("its certificate is not accepted")
         except aiohttp.ClientConnectorError as error:
             number = error.os_error.errno
-            return self._no_connection(os.strerror(number).lower() if number and number > 0 else "no such host")
+            why = os.strerror(number).lower() if number and number > 0 else "no such host"
+            is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+            return self._no_connection(f"{why}, at the proxy that the environment names" if is_proxy else why)
+        except aiohttp.ClientHttpProxyError as error:
+            return Failure(f"http {error.status} from the proxy")
         except aiohttp.ConnectionTimeoutError:
             return self._no_connection(f"no connection within {_CONNECT_S:g} s")
         except TimeoutError:
@@ -301,14 +304,6 @@ def _retry_after(value: str | None) -> float:
             return 0.0
         seconds = (date.astimezone(UTC) - datetime.now(UTC)).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S) if seconds == seconds else 0.0
-
-
-def _is_local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 # Endpoints quote what they were sent. Twelve characters in a row are more than chance and less than a phrase.
