@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +85,23 @@ class Bench:
             place / "eval", self.data, dict(self.models), lambda name, number: number < RIGHT[name]
         )
 
-    @cache  # noqa: B019 - one bench a test module
+    @cached_property
     def _empty(self) -> Path:
+        """A folder with a database of tables only."""
         folder = self.place / "empty"
         Registry(RegistrySettings(folder=folder, name="tables"))
-        return folder / "mlflow.db"
+        return folder
 
-    def registry(self, folder: Path) -> Registry:
-        """An empty registry in a folder."""
+    @cached_property
+    def _full(self) -> Path:
+        folder = self.place / "full"
+        self.add(self.registry(folder), *self.models)
+        return folder
+
+    def registry(self, folder: Path, full: bool = False) -> Registry:
+        """A registry in a folder: empty, or with the five as versions 1 to 5 (their artifacts lie beside the bench)."""
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self._empty(), folder / "mlflow.db")
+        shutil.copyfile((self._full if full else self._empty) / "mlflow.db", folder / "mlflow.db")
         return Registry(RegistrySettings(folder=folder))
 
     def add(self, registry: Registry, *names: str, evaluated: bool = True) -> list[Change]:

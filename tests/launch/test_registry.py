@@ -26,14 +26,15 @@ from reward_plugins.errors import Refused
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("bench"))
-
-
 @pytest.fixture
 def registry(bench: Bench, tmp_path: Path) -> Registry:
     return bench.registry(tmp_path / "registry")
+
+
+@pytest.fixture
+def full(bench: Bench, tmp_path: Path) -> Registry:
+    """A registry with base, sft, grpo, broken and best as versions 1 to 5."""
+    return bench.registry(tmp_path / "registry", full=True)
 
 
 def champion(registry: Registry) -> int | None:
@@ -130,21 +131,20 @@ def test_promotion_needs_an_evaluation(bench: Bench, registry: Registry) -> None
         promote(registry, "1")
 
 
-def test_better_and_unclear_may_be_promoted_and_worse_may_not(bench: Bench, registry: Registry) -> None:
-    bench.add(registry, "base", "sft", "grpo", "broken")
-    promote(registry, "1")
-    assert "finmath: +35.0 points (95% interval" in promote(registry, "2").said[1]
-    assert "+5.0 points" in promote(registry, "3").said[1]
+def test_better_and_unclear_may_be_promoted_and_worse_may_not(bench: Bench, full: Registry) -> None:
+    promote(full, "1")
+    assert "finmath: +35.0 points (95% interval" in promote(full, "2").said[1]
+    assert "+5.0 points" in promote(full, "3").said[1]
     with pytest.raises(Refused, match=r"significantly worse than the champion, version 3: −40.0 points .*--force"):
-        promote(registry, "4")
-    assert champion(registry) == 3 and "forced" not in registry.version(4).tags
+        promote(full, "4")
+    assert champion(full) == 3 and "forced" not in full.version(4).tags
     for force, reason in ((True, ""), (True, "  "), (False, "why not")):
         with pytest.raises(Refused, match="go together"):
-            promote(registry, "4", force, reason)
-    promote(registry, "4", force=True, reason="the others cannot read tables")
-    assert champion(registry) == 4
-    assert "the others cannot read tables: finmath: significantly worse" in registry.version(4).tags["forced"]
-    last = registry.events()[-1]
+            promote(full, "4", force, reason)
+    promote(full, "4", force=True, reason="the others cannot read tables")
+    assert champion(full) == 4
+    assert "the others cannot read tables: finmath: significantly worse" in full.version(4).tags["forced"]
+    last = full.events()[-1]
     assert (last.version, last.was, last.reason) == (4, 3, "the others cannot read tables") and len(last.over) == 1
 
 
@@ -229,21 +229,20 @@ def test_changed_or_missing_weights_are_never_promoted(bench: Bench, registry: R
     assert link(registry.settings.folder, "champion").resolve() == tmp_path / "moved"
 
 
-def test_rollback_goes_back_one_champion_at_a_time(bench: Bench, registry: Registry) -> None:
+def test_rollback_goes_back_one_champion_at_a_time(bench: Bench, full: Registry) -> None:
     with pytest.raises(Refused, match="there is no champion yet"):
-        roll_back(registry)
-    bench.add(registry, "base", "sft", "grpo", "best")
+        roll_back(full)
     for version in "123":
-        promote(registry, version)
-    assert roll_back(registry, "cut answers").said[0] == "version 2 is the champion again instead of version 3"
-    assert "cut answers" in registry.version(3).tags["rolled_back"]
-    promote(registry, "4")
-    assert [roll_back(registry).version for _ in range(2)] == [2, 1]
+        promote(full, version)
+    assert roll_back(full, "cut answers").said[0] == "version 2 is the champion again instead of version 3"
+    assert "cut answers" in full.version(3).tags["rolled_back"]
+    promote(full, "5")
+    assert [roll_back(full).version for _ in range(2)] == [2, 1]
     with pytest.raises(Refused, match="version 1 is the first champion: there is none to go back to"):
-        roll_back(registry)
-    promote(registry, "3")
-    assert roll_back(registry).version == champion(registry) == 1
-    assert [event.event for event in registry.events()].count("rolled back") == 4
+        roll_back(full)
+    promote(full, "3")
+    assert roll_back(full).version == champion(full) == 1
+    assert [event.event for event in full.events()].count("rolled back") == 4
 
 
 def test_a_rollback_to_weights_that_are_gone_changes_nothing(bench: Bench, registry: Registry, tmp_path: Path) -> None:
@@ -260,32 +259,30 @@ def test_a_rollback_to_weights_that_are_gone_changes_nothing(bench: Bench, regis
     assert link(registry.settings.folder, "champion").resolve() == bench.models["sft"]
 
 
-def test_links_and_file_follow_the_aliases(bench: Bench, registry: Registry) -> None:
-    place = registry.settings.folder
-    bench.add(registry, "base", "sft", "grpo")
-    promote(registry, "1")
-    assert name(registry, "challenger", "2").said[0] == "challenger is version 2 now"
+def test_links_and_file_follow_the_aliases(bench: Bench, full: Registry) -> None:
+    place = full.settings.folder
+    promote(full, "1")
+    assert name(full, "challenger", "2").said[0] == "challenger is version 2 now"
     assert link(place, "challenger").resolve() == bench.models["sft"]
-    promote(registry, "challenger")
-    assert registry.aliases() == {"champion": 2}, "a champion is no challenger"
-    assert served(place)["champion"] == registry.version(2).served and set(served(place)) == {"champion"}
+    promote(full, "challenger")
+    assert full.aliases() == {"champion": 2}, "a champion is no challenger"
+    assert served(place)["champion"] == full.version(2).served and set(served(place)) == {"champion"}
     assert not link(place, "challenger").is_symlink()
-    name(registry, "canary", "3")
-    assert unname(registry, "canary").said[0] == "canary stands for nothing now; it was version 3"
+    name(full, "canary", "3")
+    assert unname(full, "canary").said[0] == "canary stands for nothing now; it was version 3"
     assert not link(place, "canary").is_symlink()
     for bad, said in (("champion", "promote"), ("v3", "no alias"), ("../up", "no alias"), ("latest", "no alias")):
         with pytest.raises(Refused, match=said):
-            name(registry, bad, "3")
+            name(full, bad, "3")
     with pytest.raises(Refused, match="version 2 is the champion"):
-        name(registry, "challenger", "2")
-    with pytest.raises(Refused, match="no version '9' is registered; there are 1, 2, 3, champion"):
-        name(registry, "challenger", "9")
+        name(full, "challenger", "2")
+    with pytest.raises(Refused, match="no version '9' is registered; there are 1, 2, 3, 4, 5, champion"):
+        name(full, "challenger", "9")
 
 
-def test_a_server_that_looks_at_any_moment_finds_a_whole_model(bench: Bench, registry: Registry) -> None:
-    bench.add(registry, "base", "sft")
-    promote(registry, "1")
-    place, stop, seen = registry.settings.folder, threading.Event(), set()
+def test_a_server_that_looks_at_any_moment_finds_a_whole_model(bench: Bench, full: Registry) -> None:
+    promote(full, "1")
+    place, stop, seen = full.settings.folder, threading.Event(), set()
 
     def look() -> None:
         while not stop.is_set():
@@ -294,9 +291,9 @@ def test_a_server_that_looks_at_any_moment_finds_a_whole_model(bench: Bench, reg
 
     looking = threading.Thread(target=look)
     looking.start()
-    for _ in range(8):
-        promote(registry, "2")
-        roll_back(registry)
+    for _ in range(4):
+        promote(full, "2")
+        roll_back(full)
     stop.set()
     looking.join(10)
     weights = {(bench.models[which] / "model.safetensors").read_bytes() for which in ("base", "sft")}
@@ -304,10 +301,9 @@ def test_a_server_that_looks_at_any_moment_finds_a_whole_model(bench: Bench, reg
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
-    bench: Bench, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, full: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench.add(registry, "base", "sft", "grpo")
-    promote(registry, "1")
+    promote(full, "1")
     looking, go_on = threading.Event(), threading.Event()
     compare: Callable[..., Any] = changes.compare
 
@@ -317,26 +313,23 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
         return compare(*words)
 
     monkeypatch.setattr(changes, "compare", slowly)
-    first = threading.Thread(target=promote, args=(registry, "2"))
+    first = threading.Thread(target=promote, args=(full, "2"))
     first.start()
     assert looking.wait(30)
     with pytest.raises(Refused, match="another finr1 models command is changing the registry"):
-        promote(registry, "3")
+        promote(full, "3")
     go_on.set()
     first.join(30)
-    assert champion(registry) == 2 and [event.version for event in registry.events()] == [1, 2]
+    assert champion(full) == 2 and [event.version for event in full.events()] == [1, 2]
 
 
-def test_an_alias_that_another_program_moved_is_followed_and_can_be_rolled_back(
-    bench: Bench, registry: Registry
-) -> None:
-    bench.add(registry, "base", "sft")
-    promote(registry, "1")
-    registry.client.set_registered_model_alias("finr1", "champion", "2")
-    assert registry.mend() == []
-    assert served(registry.settings.folder)["champion"].version == 2
-    assert [event.event for event in registry.events()] == ["promoted", "set elsewhere"]
-    assert roll_back(registry).version == 1
+def test_an_alias_that_another_program_moved_is_followed_and_can_be_rolled_back(bench: Bench, full: Registry) -> None:
+    promote(full, "1")
+    full.client.set_registered_model_alias("finr1", "champion", "2")
+    assert full.mend() == []
+    assert served(full.settings.folder)["champion"].version == 2
+    assert [event.event for event in full.events()] == ["promoted", "set elsewhere"]
+    assert roll_back(full).version == 1
 
 
 def test_a_folder_serves_one_name_of_one_registry(registry: Registry) -> None:
