@@ -104,6 +104,8 @@ def command(settings: ServeSettings, log: Path) -> Command:
     model = models.resolve(settings.model, home())
     name = name_of(settings, model)
     is_folder = Path(model).is_absolute()
+    if is_folder:  # a registry's champion is a link, which a promotion turns; a running server keeps its weights
+        model = str(Path(model).resolve())
     env = {"HF_HUB_OFFLINE": "1"} if is_folder else {}
     inherit = frozenset(variable for variable in os.environ if _is_seen(variable, to_fetch=not is_folder))
     place = ["--host", settings.host, "--port", str(settings.port), "--dtype", settings.dtype]
