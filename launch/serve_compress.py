@@ -80,7 +80,7 @@ def _conversations(path: Path) -> Iterator[list[dict[str, str]]]:
                 row = json.loads(line)
                 system = [{"role": "system", "content": row["system"]}] if row.get("system") else []
                 turns = [{"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError):
                 raise Refused(f"{path}, line {number}: no row of an SFT set (system, conversations)") from None
             yield system + turns
 
