@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from distill.prompts import Message
+from distill.tokens import ChatTemplate
 from launch import batch, openr1, recipe
-from launch.check import inside, lengths, memory, rewards, rows, surroundings, values, zero_config
+from launch.check import adapters, inside, lengths, memory, rewards, rows, surroundings, together, values, zero_config
 from launch.check.checked import Checked, model_folder
 from launch.check.finding import Findings, holds, lacking, mistake, need
 from launch.check.place import Place, this_machine
@@ -101,6 +102,7 @@ def grpo(
     trl = translated.trl
     ranks = _ranks(translated, launched, processes, place)
     each_step = _batch(checked, translated, ranks)
+    found += together.grpo(trl, ranks)
     for path, (read, _) in loaded.items():
         if read:
             found += _columns(translated, path, read)
@@ -121,14 +123,18 @@ def grpo(
     found += _evaluation(trl, files)
     found += zero_config.accelerate(launched, ranks, trl, place.machine)
     if model:
-        found += memory.fits("rl", model, _shape(trl, launched, ranks), place.machine)
+        shape = _shape(trl, launched, ranks)
+        found += memory.fits("rl", model, shape, place.machine)
+        found += adapters.targets("rl", model, shape, trl, "lora_target_modules")
     on_cpu = trl | {"use_cpu": trl.get("use_cpu") or launched.get("use_cpu")}
     found += surroundings.arithmetic(on_cpu, place.machine)
     stack = "" if open_r1 else "rl-vllm" if trl.get("use_vllm") else "rl"
     found += surroundings.attention(stack, trl, place.machine)
     found += surroundings.quantisation(stack, trl, place.machine)
     found += surroundings.vllm(trl, place.machine)
+    found += surroundings.optional_packages(stack, trl, place.machine)
     found += surroundings.trackers(stack, trl)
+    found += surroundings.goes_on_from(trl, place)
     found += surroundings.output(sound, place)
     return checked
 
@@ -233,6 +239,9 @@ def _columns(translated: Translation, file: Path, read: list[rows.Row]) -> Findi
         if not _prompt(translated.data, row):
             yield mistake("columns", f"{file}, row {number}: {column!r} is no text and no list of chat messages")
             return
+        if not all(turn["content"].strip() for turn in _prompt({}, {"prompt": row[column]})):
+            yield mistake("columns", f"{file}, row {number}: a turn of {column!r} is empty")
+            return
     yield holds("columns", f"{file.name}: {', '.join(read[0])}")
 
 
@@ -283,15 +292,22 @@ def _lengths(translated: Translation, model: str | None, prompts: list[rows.Row]
         yield mistake("batch", f"the data has {len(prompts)} prompts, and a step takes {each_step}; take fewer a step")
     if not model or not prompts:
         return
+    most = int(longest or 0) + int(answer)
+    if trl.get("use_vllm") and most > int(trl.get("vllm_max_model_length") or most):
+        yield mistake(
+            "tokens",
+            f"vllm_max_model_length is {trl['vllm_max_model_length']}, and a prompt with its completion may have {most:,} "
+            "tokens; raise it, or leave it out",
+        )
     try:
-        if longest and not data.get("chat_template"):
+        if data.get("chat_template"):
+            ChatTemplate(str(data["chat_template"]), {}, Path("chat_template"))
+        elif longest:
             yield from lengths.long_prompts(prompts, model, int(longest), each_step)
     except Refused as refusal:
         yield mistake("tokens", str(refusal))
     config = lengths.configuration(model)
-    yield from lengths.fits_model(
-        config, int(longest or 0) + int(answer), "max_prompt_length and max_completion_length together"
-    )
+    yield from lengths.fits_model(config, most, "max_prompt_length and max_completion_length together")
 
 
 def _string(checked: Checked, model: str | None, talks: list[rows.Turns]) -> Findings:
@@ -306,6 +322,9 @@ def _string(checked: Checked, model: str | None, talks: list[rows.Turns]) -> Fin
 
 
 def _evaluation(trl: Mapping[str, Any], files: list[Path]) -> Findings:
+    train = str(trl.get("dataset_train_split", "train"))
+    if train != "train" and files and not any(train in file.stem for file in files):
+        yield mistake("values", f"dataset_train_split: {files[0].parent} has no split {train!r}; leave the key out")
     if str(trl.get("eval_strategy", "no")) == "no" or not files:
         return
     split = str(trl.get("dataset_test_split", "test"))

@@ -95,6 +95,9 @@ def worth(
             "each step of a training would wait for them",
         )
         return
+    except Refused as refusal:
+        yield mistake("rewards", str(refusal))
+        return
     for name, said in zip(rewards, found, strict=True):
         yield from _judge(name, said, kinds, columns)
 
@@ -180,6 +183,7 @@ def _probe(asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         timeout=_SECONDS,
     )
     if done.returncode:
-        raise Refused(f"reward_funcs could not be tried: {' '.join(done.stderr.split()[-30:])}")
+        last = " ".join(done.stderr.split()[-30:]) or "a reward ended the process"
+        raise Refused(f"reward_funcs could not be tried: {last} (exit code {done.returncode})")
     answers: list[dict[str, Any]] = json.loads(done.stdout.strip().splitlines()[-1])
     return answers

@@ -92,21 +92,27 @@ class TrainingSet:
         return turns
 
 
-def sft_sets(asked: Mapping[str, Any], place: Place) -> tuple[list[TrainingSet], list[Finding]]:
-    """The sets that a LLaMA-Factory recipe names, and what is wrong with the registry or the entries.
+def sft_sets(asked: Mapping[str, Any], place: Place, key: str = "dataset") -> tuple[list[TrainingSet], list[Finding]]:
+    """The sets that a LLaMA-Factory recipe's `key` names, and what is wrong with the registry or the entries.
 
     Sets of a hub are left out: LLaMA-Factory fetches them.
     """
     registry = place.path(str(asked.get("dataset_dir", "data"))) / "dataset_info.json"
-    named = asked.get("dataset") or []
+    named = asked.get(key) or []
     names = named if isinstance(named, list) else str(named).split(",")
     wanted = [name for name in (str(each).strip() for each in names) if name]
     if not registry.is_file():
         return [], [
             lacking("data", f"{registry}: no such file; dataset_dir is the folder that holds dataset_info.json")
         ]
+    if not wanted:
+        return [], []
     try:
         sets = json.loads(registry.read_text(encoding="utf-8"))
+        if not isinstance(sets, dict) or not all(isinstance(sets.get(name, {}), dict) for name in wanted):
+            return [], [
+                mistake("data", f"{registry} is no object of data sets, each an object; run `finr1 export` again")
+            ]
     except ValueError:
         return [], [mistake("data", f"{registry} is not JSON; mend it, or move it away and run `finr1 export` again")]
     found, said = [], []
@@ -115,7 +121,7 @@ def sft_sets(asked: Mapping[str, Any], place: Place) -> tuple[list[TrainingSet],
             said.append(unknown("data", f"set {name} is exported by an earlier stage of the pipeline"))
         elif name not in sets:
             near = did_you_mean(name, sets)
-            said.append(lacking("data", f"dataset: no set {name!r} in {registry}; `finr1 export` enters it{near}"))
+            said.append(lacking("data", f"{key}: no set {name!r} in {registry}; `finr1 export` enters it{near}"))
         elif "file_name" not in sets[name]:
             said.append(unknown("data", f"set {name} comes from a hub, and is fetched by LLaMA-Factory"))
         else:
@@ -149,7 +155,34 @@ def sft_columns(trained: TrainingSet, rows: list[Row], stage: str) -> Findings:
         if said:
             yield mistake("columns", f"{trained.file}, row {number}: {said}", trained.name)
             return
+    if said := mixed(rows):
+        yield mistake("columns", f"{trained.file}, {said}", trained.name)
+        return
     yield holds("columns", f"{trained.name}: {', '.join(trained.columns().values())} in all {len(rows):,} rows")
+
+
+def mixed(rows: list[Row]) -> str:
+    """Where a column holds values of two kinds, which LLaMA-Factory's library cannot load; "" where none does."""
+    first: dict[str, str] = {}
+    for number, row in enumerate(rows, 1):
+        for path, kind in _kinds(row, ""):
+            if first.setdefault(path, kind) != kind:
+                return f"row {number}: {path.strip('.')} is a {kind}, and a {first[path]} before; make them alike"
+    return ""
+
+
+def _kinds(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """The kind of each value inside a row, by its path; null fits any."""
+    if isinstance(value, dict):
+        yield path, "mapping"
+        for key, inner in value.items():
+            yield from _kinds(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        yield path, "list"
+        for inner in value:
+            yield from _kinds(inner, path + "[]")
+    elif value is not None:
+        yield path, "text" if isinstance(value, str) else "truth value" if isinstance(value, bool) else "number"
 
 
 def grpo_files(data: Mapping[str, Any], name: Any, place: Place) -> tuple[list[Path], list[Finding]]:
@@ -165,6 +198,16 @@ def grpo_files(data: Mapping[str, Any], name: Any, place: Place) -> tuple[list[P
         named = [part.get("id") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         if not named or not all(isinstance(each, str) for each in named):
             return [], [mistake("data", "dataset_mixture: datasets is a list of mappings, each with the id of a set")]
+        for part in parts:
+            share = part.get("weight", 1)
+            if not isinstance(share, int | float) or not 0 < share <= 1:
+                said.append(
+                    mistake(
+                        "data",
+                        f"dataset_mixture: weight of {part['id']} is {share!r}; it is the share of its rows, above 0 and at "
+                        "most 1",
+                    )
+                )
     for each in named:
         if each is None:
             said.append(
@@ -317,7 +360,14 @@ def _wrong_turns(trained: TrainingSet, row: Row) -> str:
         talk = trained.talk(row)
     except (Refused, AttributeError) as error:
         return str(error) if isinstance(error, Refused) else "a turn is no JSON object"
-    said = [turn["content"].strip() for turn in talk if turn["role"] != "system"]
-    if len(said) < 2:
+    turns = [turn for turn in talk if turn["role"] != "system"]
+    if len(turns) < 2:
         return "a conversation needs a question and an answer"
-    return "" if all(said) else "a turn of the conversation is empty"
+    if not all(turn["content"].strip() for turn in turns):
+        return "a turn of the conversation is empty"
+    if (
+        any(turn["role"] != ("assistant" if place % 2 else "user") for place, turn in enumerate(turns))
+        or len(turns) % 2
+    ):
+        return "question and answer do not take turns up to a last answer; LLaMA-Factory would leave the row out"
+    return ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from launch.check import inside, lengths, memory, rows, surroundings, values, zero_config
+from launch.check import adapters, inside, lengths, memory, rows, surroundings, together, values, zero_config
 from launch.check.checked import Checked, model_folder
 from launch.check.finding import Finding, Findings, holds, lacking, mistake, need, note, unknown
 from launch.check.place import Place, this_machine
@@ -25,6 +26,7 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
     found += said
     sets, loaded, said = _read_sets(asked, place)
     found += said
+    found += _read_sets(asked, place, "eval_dataset")[2]
     broken = {finding.key for finding in found}
     whole = [each for each in sets if loaded.get(each.name) and each.name not in broken and asked.get("stage") != "pt"]
     talks = [each.talk(row) for each in whole for row in loaded[each.name][:ROWS_SHOWN]][:ROWS_SHOWN]
@@ -43,7 +45,8 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
     found += values.values(asked, {key: _or_list(takes) for key, takes in kinds.items()})
     wrong = {finding.key for finding in found}
     sound = {key: value for key, value in asked.items() if key not in wrong}
-    found += _goes_together(sound)
+    stage, *_ = memory.zero_of(zero)
+    found += together.sft(sound, stage)
     found += _template(checked, model, sound.get("template"), talks)
     cutoff = int(sound.get("cutoff_len", 2048))
     if model:
@@ -56,6 +59,10 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
         found += zero_config.deepspeed(zero, sound, "sft")
     if model:
         found += memory.fits("sft", model, shape, place.machine)
+        found += adapters.targets("sft", model, shape, sound, "lora_target")
+    found += adapters.adapter(sound, place)
+    found += surroundings.optional_packages("sft", sound, place.machine)
+    found += surroundings.goes_on_from(sound, place)
     found += surroundings.arithmetic(sound, place.machine)
     found += surroundings.attention("sft", sound, place.machine)
     found += surroundings.quantisation("sft", sound, place.machine)
@@ -114,14 +121,14 @@ def _or_list(takes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_sets(
-    asked: Mapping[str, Any], place: Place
+    asked: Mapping[str, Any], place: Place, key: str = "dataset"
 ) -> tuple[list[rows.TrainingSet], dict[str, list[rows.Row]], list[Finding]]:
     """The recipe's sets, the rows of each that could be read, and what was found of files and columns."""
-    sets, found = rows.sft_sets(asked, place)
+    sets, found = rows.sft_sets(asked, place, key)
     loaded = {}
     for each in sets:
         if not each.file.is_file():
-            found.append(place.missing("data", each.file, f"dataset {each.name}", "`finr1 export` writes it"))
+            found.append(place.missing("data", each.file, f"{key} {each.name}", "`finr1 export` writes it"))
             continue
         loaded[each.name], said = rows.read(each.file)
         found += said
@@ -158,22 +165,6 @@ def _template(checked: Checked, model: str | None, template: Any, talks: list[ro
         yield mistake("template", str(refusal))
 
 
-def _goes_together(asked: Mapping[str, Any]) -> Findings:
-    if not asked.get("do_train"):
-        yield mistake("values", "do_train is not true: LLaMA-Factory would start and train nothing; set do_train: true")
-    has_eval = asked.get("eval_dataset") or asked.get("val_size")
-    if str(asked.get("eval_strategy", "no")) != "no" and not has_eval:
-        yield mistake(
-            "values",
-            f"eval_strategy is {asked['eval_strategy']}, and there is nothing to evaluate on; give eval_dataset or val_size, "
-            'or set eval_strategy: "no"',
-        )
-    if asked.get("deepspeed") and asked.get("fsdp"):
-        yield mistake("values", "deepspeed and fsdp are both set; leave one")
-    if asked.get("finetuning_type") == "full" and asked.get("adapter_name_or_path"):
-        yield mistake("values", "adapter_name_or_path with finetuning_type: full; merge the adapter first, or set lora")
-
-
 def _batch(asked: Mapping[str, Any], count: int, ranks: int) -> Findings:
     each = int(asked.get("per_device_train_batch_size", 8))
     steps = int(asked.get("gradient_accumulation_steps", 1))
@@ -185,12 +176,21 @@ def _batch(asked: Mapping[str, Any], count: int, ranks: int) -> Findings:
         yield holds("batch", said)
         return
     trained = min(count, int(asked["max_samples"])) if asked.get("max_samples") else count
+    apart = float(asked.get("val_size", 0))
+    trained -= int(apart if apart > 1 else apart * trained)  # a share up to 1, a number of rows above
+    if trained <= 0:
+        yield mistake("values", f"val_size: {apart:g} leaves none of {count:,} rows to train on; take less")
+        return
     epochs = asked.get("num_train_epochs", 3)
-    yield holds(
-        "batch", f"{said}; {trained:,} rows = {max(1, trained // update):,} updates an epoch, {epochs:g} epochs"
-    )
+    updates = max(1, trained // update)
+    yield holds("batch", f"{said}; {trained:,} rows = {updates:,} updates an epoch, {epochs:g} epochs")
     if trained < update:
         yield note("batch", f"per_device_train_batch_size: {trained} rows are less than one update of {update}")
+    limit = int(asked.get("max_steps", -1))
+    whole = limit if limit > 0 else math.ceil(updates * epochs)
+    for key, what in (("warmup_steps", "the learning rate never comes to its value"), ("save_steps", "none is saved")):
+        if asked.get(key, 0) >= max(whole, 1) and (key != "save_steps" or asked.get("save_strategy") == "steps"):
+            yield note("values", f"{key} is {asked[key]:g}, and the run has {whole:,} updates: {what} before its end")
 
 
 def _deepspeed(asked: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], list[Finding]]:

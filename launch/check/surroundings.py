@@ -29,6 +29,16 @@ _TRACKERS = {
 }
 """What `report_to` may name, and the package that it needs in the stack."""
 
+_OPTIONAL = {
+    "enable_liger_kernel": "liger_kernel",
+    "use_liger_kernel": "liger_kernel",
+    "use_unsloth": "unsloth",
+    "use_galore": "galore_torch",
+    "use_apollo": "apollo_torch",
+    "use_badam": "badam",
+}
+"""Keys that are true or false, and the package that each needs."""
+
 LEAST_FREE_GIB = 2.0
 """The smallest model's weights and optimiser state, twice over."""
 
@@ -89,6 +99,31 @@ def quantisation(stack: str, asked: Mapping[str, Any], machine: Machine) -> Find
         )
 
 
+def optional_packages(stack: str, asked: Mapping[str, Any], machine: Machine) -> Findings:
+    """Whether the packages are there that some keys, and the optimisers on 8 bits, need beside the stack."""
+    for key, package in _OPTIONAL.items():
+        if asked.get(key) is True and not has_package(stack, package):
+            yield lacking(
+                "packages", f"{key} needs the package {package} in the stack {stack}; install it, or leave it out"
+            )
+    optimiser = str(asked.get("optim", ""))
+    if not any(part in optimiser for part in ("8bit", "4bit", "paged", "bnb")):
+        return
+    if not machine.cards:
+        yield lacking("packages", f"optim: {optimiser} needs a GPU, and there is none here; set adamw_torch")
+    elif not machine.named and not has_package(stack, "bitsandbytes"):
+        yield lacking("packages", f"optim: {optimiser} needs the package bitsandbytes in the stack {stack}; install it")
+
+
+def goes_on_from(asked: Mapping[str, Any], place: Place) -> Findings:
+    """Whether the checkpoint is there that the recipe names."""
+    named = asked.get("resume_from_checkpoint")
+    if isinstance(named, str) and not place.path(named).is_dir():
+        yield place.missing(
+            "output", place.path(named), "resume_from_checkpoint", "leave it out: a run goes on from its own by itself"
+        )
+
+
 def trackers(stack: str, asked: Mapping[str, Any]) -> Findings:
     """Whether what `report_to` names is installed, and W&B logged in or offline."""
     named = asked.get("report_to") or []
@@ -118,8 +153,8 @@ def output(asked: Mapping[str, Any], place: Place, key: str = "output_dir") -> F
     if not asked.get(key):
         return
     out = place.path(str(asked[key]))
-    if out.is_file():
-        yield mistake("output", f"{key}: {out} is a file; name a folder")
+    if file := next((each for each in (out, *out.parents) if each.is_file()), None):
+        yield mistake("output", f"{key}: {file} is a file; name a folder")
         return
     for read in ("model_name_or_path", "adapter_name_or_path", "dataset_name"):
         source = place.path(str(asked.get(read) or "-"))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from launch.check import together
 from launch.check.finding import Findings, holds, mistake
 from reward_plugins.errors import did_you_mean
 
@@ -59,11 +60,12 @@ BOUNDS: dict[str, Bound] = {
     "eval_steps": Bound(0, open=True),
     "save_total_limit": _COUNT,
     "val_size": Bound(0),
+    "ddp_timeout": _COUNT,
     "lora_rank": _COUNT,
     "lora_r": _COUNT,
     "lora_alpha": Bound(0, open=True),
     "lora_dropout": Bound(0, 1),
-    "quantization_bit": Bound(2, 8),
+    "quantization_bit": Bound(1, 8),
     "beta": Bound(0),
     "pref_beta": Bound(0, open=True),
     "epsilon": Bound(0, open=True),
@@ -105,7 +107,8 @@ def values(asked: Mapping[str, Any], kinds: Kinds) -> Findings:
         if said := _of_wrong_kind(key, value, kinds.get(key)) or _out_of_bounds(key, value):
             wrong = True
             yield mistake("values", said, str(key))
-    for finding in _together(asked):
+    sound = of_kind(asked, kinds)
+    for finding in (*_ends(sound), *together.trainer(sound)):
         wrong = True
         yield finding
     if not wrong:
@@ -155,22 +158,11 @@ def _out_of_bounds(key: str, value: Any) -> str:
     return f"{key} is {value:g}; it must be {bound}"
 
 
-def _together(asked: Mapping[str, Any]) -> Findings:
-    """What each key allows, and both together do not."""
+def _ends(asked: Mapping[str, Any]) -> Findings:
     steps, epochs = asked.get("max_steps", -1), asked.get("num_train_epochs", 1)
     if steps == 0 or (isinstance(epochs, int | float) and epochs <= 0 and not _positive(steps)):
         key = "max_steps" if steps == 0 else "num_train_epochs"
         yield mistake("values", f"{key} is {asked[key]}: the run would train nothing; give a number above 0")
-    if asked.get("bf16") and asked.get("fp16"):
-        yield mistake("values", "bf16 and fp16 are both true; leave one")
-    if asked.get("save_strategy") == "no" and asked.get("resume_from_checkpoint"):
-        yield mistake(
-            "values", 'resume_from_checkpoint is set and save_strategy is "no": a second stop would lose all; set steps'
-        )
-    if asked.get("load_best_model_at_end") and asked.get("eval_strategy", "no") == "no":
-        yield mistake("values", 'load_best_model_at_end needs evaluations: set eval_strategy to "steps" or "epoch"')
-    if asked.get("trust_remote_code"):
-        yield mistake("values", "trust_remote_code would run a stranger's code; the kit does not: take it out")
 
 
 def _positive(value: Any) -> bool:

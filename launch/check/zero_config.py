@@ -18,6 +18,10 @@ _BATCH = {
 }
 """Numbers that DeepSpeed and the trainer both want to know; they must be equal, or "auto"."""
 
+_MULTI = ("CPU", "GPU", "NPU", "MLU", "SDAA", "MUSA", "XPU", "HPU", "NEURON")
+_KINDS = ("NO", "DEEPSPEED", "FSDP", "MEGATRON_LM", "XLA", "TPU", *(f"MULTI_{each}" for each in _MULTI))
+"""What accelerate 1.15 takes for `distributed_type`; YAML reads an unquoted NO as false, and accelerate that as NO."""
+
 
 def read_deepspeed(given: Any, place: Place) -> tuple[dict[str, Any], str]:
     """A recipe's `deepspeed` key as a configuration (its file, or the mapping itself), and what is wrong with it."""
@@ -61,6 +65,12 @@ def accelerate(config: Mapping[str, Any], ranks: int, asked: Mapping[str, Any], 
     for key in config:
         if key not in known:
             yield mistake("accelerate", f"accelerate: unknown key {key!r}{did_you_mean(key, known)}")
+    kind = str(config.get("distributed_type") or "NO")
+    if kind not in _KINDS:
+        yield mistake("accelerate", f"accelerate: distributed_type: {kind!r} is none{did_you_mean(kind, _KINDS)}")
+    stage = (config.get("deepspeed_config") or {}).get("zero_stage", 2)
+    if stage not in (0, 1, 2, 3):
+        yield mistake("accelerate", f"accelerate: deepspeed_config.zero_stage is {stage!r}; it is 0, 1, 2 or 3")
     machines = int(config.get("num_machines", 1))
     on_cpu = bool(config.get("use_cpu"))
     if on_cpu and str(config.get("mixed_precision", "no")) != "no":

@@ -141,12 +141,12 @@ def sent(model: str, talks: list[Turns]) -> list[dict[str, Any]]:
 
 def memory(
     model: str, zero: int, offload: bool, offload_params: bool, gpus: int, nodes: int, bits: int
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """A model counted on the meta device from its configuration, without weights, and what its training holds.
 
-    {params, weights, gpu, cpu}: weights once (tied ones count once); bytes of the weights at `bits` each; bytes of the
+    {params, weights, gpu, cpu, modules}: weights once (tied ones count once); bytes of the weights at `bits` each; bytes of the
     model states on one card, and in the memory of one node, by DeepSpeed's estimators, by accelerate's without ZeRO.
-    `gpus` a node. Activations are in no estimator.
+    `gpus` a node. Activations are in no estimator. `modules` are the names that modules have in their parents.
     """
     import torch
     from accelerate.utils import calculate_maximum_sizes
@@ -170,7 +170,8 @@ def memory(
 
         # Its "float32" is the weights, their gradients and Adam's two states, all of the type that the weights have.
         cpu, gpu = 0, estimate_training_usage(weights, "float32")["step"]
-    return {"params": params, "weights": weights, "gpu": gpu, "cpu": cpu}
+    modules = sorted({name.rpartition(".")[2] for name, _ in made.named_modules()} - {""})
+    return {"params": params, "weights": weights, "gpu": gpu, "cpu": cpu, "modules": modules}
 
 
 ASKED = {each.__name__: each for each in (keys, templates, deepspeed_keys, accelerate_keys, learned, sent, memory)}
