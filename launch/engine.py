@@ -17,6 +17,8 @@ from launch.paths import home
 from reward_plugins.errors import Refused
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_BEFORE_A_LINE = re.compile(r"^(\[rank\d+\]: ?|\(\w+ pid=\d+\) ([A-Z]+ [\d-]+ [\d:]+ \[[^]]*\] )?)")
+"""What launchers put before the lines of their workers: the rank, or vLLM's process, level, time and place."""
 _GRACE_S = 20.0
 """Time between a polite and a forced end: a trainer closes its workers within a few seconds."""
 
@@ -103,12 +105,12 @@ def die_with_parent() -> None:
 
 
 def last_words(log: Path, lines: int = 3) -> str:
-    """The last lines of a log that say something, as one line; an exception's own line first."""
+    """The last lines of a log's last run that say something, as one line; an exception's own line first."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 20_000))
         text = file.read().decode("utf-8", "replace").replace("\r", "\n")
-    # A launcher puts the rank before each line of its workers.
-    said = [re.sub(r"^\[rank\d+\]: ?", "", line).strip() for line in text.splitlines()]
+    text = text.rpartition("\n$ ")[2].partition("\n")[2] or text  # `started` writes its command before each run
+    said = [_BEFORE_A_LINE.sub("", line).strip() for line in text.splitlines()]
     said = [line for line in said if line]
     # `ValueError: ...` at the start of a line is where a traceback says what went wrong; the launcher's own error
     # that its child failed comes after it and says nothing.

@@ -42,6 +42,22 @@ def test_a_failure_names_the_cause_and_the_log(home: Path) -> None:
         engine.run([sys.executable, "-c", program], name="trial", log=home / "engine.log")
 
 
+def test_the_last_words_are_of_the_last_run_and_without_its_launchers_prefix(home: Path) -> None:
+    log = home / "server.log"
+    before = "\n$ python server\nValueError: of a run long ago\n"
+    log.write_text(
+        f"{before}\n$ python server\n(APIServer pid=7) INFO 11-21 15:54:21 [server.py:1] Started\n"
+        "(APIServer pid=7) ERROR 11-21 15:54:54 [async_llm.py:906] vllm.exceptions.EngineDeadError: see above\n"
+        "INFO:     Shutting down\n",
+        encoding="utf-8",
+    )
+    assert engine.last_words(log) == "vllm.exceptions.EngineDeadError: see above"
+    log.write_text(f"{before}\n$ python server\n(Worker pid=7) Killed\n", encoding="utf-8")
+    assert engine.last_words(log) == "Killed"
+    log.write_text(before, encoding="utf-8")
+    assert engine.last_words(log) == "ValueError: of a run long ago"
+
+
 def test_the_whole_group_ends_with_the_block(home: Path) -> None:
     log = home / "run.log"
     with engine.started([sys.executable, "-c", SLEEPER], name="trial", log=log) as process:
