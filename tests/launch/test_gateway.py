@@ -5,11 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
@@ -18,14 +16,13 @@ from typing import Any
 import pytest
 import xxhash
 from command import FINR1, finr1
+from gateway_clients import CLIENTS, Client, Talk, log_rows, weighed
 from versions_behind import KEY, QUESTION, Behind, chat, need_haproxy, recipe_for, version
 
 from launch.engine import _birth
 from launch.gateway import running
 from launch.gateway.render import PLACES, begins
 from launch.gateway.settings import GatewaySettings
-
-CLIENTS = 32
 
 
 @pytest.fixture(autouse=True)
@@ -34,39 +31,10 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FINR1_GATEWAY_KEY", KEY)
 
 
-class Client:
-    """One connection that is kept, as a client library keeps it; the key goes with each request."""
-
-    def __init__(self, settings: GatewaySettings, key: str | None = KEY) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=20)
-        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
-
-    def ask(
-        self, body: dict[str, Any] | bytes | None, path: str = "/v1/chat/completions", **headers: str
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        """Status, headers and body of one answer."""
-        sent = json.dumps(body).encode() if isinstance(body, dict) else body
-        self.connection.request("POST" if sent else "GET", path, sent, {**self.headers, **headers})
-        answer = self.connection.getresponse()
-        return answer.status, answer.headers, answer.read()
-
-    def version_for(self, user: str, text: str = QUESTION) -> str:
-        """Who would answer this user, without asking a model."""
-        status, headers, _ = self.ask(chat(text, user=user), "/finr1/route")
-        assert status == 204
-        return str(headers["X-Model-Version"])
-
-
 @pytest.fixture
 def two() -> Iterator[tuple[Behind, Behind]]:
     with version("v1") as first, version("v2") as second:
         yield first, second
-
-
-def log_rows(settings: GatewaySettings) -> list[dict[str, Any]]:
-    """The request log's rows; what HAProxy says about itself stands between them."""
-    lines = (Path(settings.data) / running.LOG).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def test_without_a_key_it_answers_401_and_no_server_is_asked(two: tuple[Behind, Behind]) -> None:
@@ -156,7 +124,7 @@ def test_a_user_stays_through_a_reload_and_a_heavier_challenger_only_gains(two: 
         before = {user: Client(settings).version_for(user) for user in users}
         running.reload(settings)
         assert {user: Client(settings).version_for(user) for user in users} == before
-        running.reload(_weighed(settings, v1=50, v2=50))
+        running.reload(weighed(settings, v1=50, v2=50))
         after = {user: Client(settings).version_for(user) for user in users}
     moved = {user for user in users if before[user] != after[user]}
     assert moved and all(before[user] == "v1" for user in moved)
@@ -171,14 +139,14 @@ def test_promote_and_roll_back_while_32_clients_talk() -> None:
         stack.enter_context(running.gateway(settings))
         with Talk(settings) as talk:
             talk.on(1.0)
-            running.reload(_weighed(settings, v1=0, v2=100))
+            running.reload(weighed(settings, v1=0, v2=100))
             promoted = talk.on(1.5)
             first.stop()
             ended = talk.on(1.0)
             again = stack.enter_context(version("v1", hold_s=0.02))
             back = settings.versions["v1"].model_copy(update={"url": again.url})
             running.reload(
-                _weighed(settings.model_copy(update={"versions": {**settings.versions, "v1": back}}), v1=100, v2=0)
+                weighed(settings.model_copy(update={"versions": {**settings.versions, "v1": back}}), v1=100, v2=0)
             )
             rolled_back = talk.on(1.5)
             second.stop()
@@ -332,58 +300,6 @@ def test_nothing_is_left_when_it_stops(two: tuple[Behind, Behind]) -> None:
         with running.gateway(settings) as up:
             pids = [up.pid, *_workers(settings)]
         assert len(pids) > 1 and not any(_birth(pid) for pid in pids)
-
-
-class Talk:
-    """Clients that ask one question after another; `answers` and `failures` carry the time at which each was asked."""
-
-    def __init__(self, settings: GatewaySettings) -> None:
-        self.settings, self.ended = settings, threading.Event()
-        self.answers: list[tuple[float, str]] = []
-        self.failures: list[tuple[float, int | str, str | None]] = []
-
-    def __enter__(self) -> Talk:
-        self.pool = ThreadPoolExecutor(CLIENTS)
-        self.running = [self.pool.submit(self._talk, number) for number in range(CLIENTS)]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.pool.shutdown()
-        for one in self.running:
-            one.result()
-
-    def on(self, seconds: float) -> float:
-        """Let them talk; returns the time at which this began."""
-        begun = time.monotonic()
-        time.sleep(seconds)
-        return begun
-
-    def _talk(self, number: int) -> None:
-        client = Client(self.settings)
-        while not self.ended.is_set():
-            begun = time.monotonic()
-            try:
-                status, headers, body = client.ask(chat(QUESTION, user=f"user-{number}"))
-            except (
-                OSError,
-                http.client.HTTPException,
-            ) as error:  # a connection that was cut: never clear, never retryable
-                self.failures.append((begun, repr(error), None))
-                client = Client(self.settings)
-                continue
-            if status == 200:
-                said = headers["X-Model-Version"]
-                assert f"<answer>{said}</answer>" in body.decode()
-                self.answers.append((begun, said))
-            else:
-                self.failures.append((begun, status, headers["Retry-After"]))
-                time.sleep(0.1)
-
-
-def _weighed(settings: GatewaySettings, **weights: int) -> GatewaySettings:
-    versions = {name: each.model_copy(update={"weight": weights[name]}) for name, each in settings.versions.items()}
-    return settings.model_copy(update={"versions": versions})
 
 
 def _status_once_known(client: Client, body: dict[str, Any]) -> tuple[int, str | None, str | None]:

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 import yaml
+from gateway_clients import Client
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_from_debian import program
-from test_gateway import Client
 from versions_behind import KEY, QUESTION, chat, need_haproxy, recipe_for, version
 
 from launch.gateway import running
