@@ -65,12 +65,12 @@ def test_two_real_servers_change_places_while_32_clients_talk(tiny_model: Path, 
 def test_a_thumb_in_open_webui_counts_for_the_version_that_answered(tmp_path: Path) -> None:
     with ExitStack() as stack:
         urls = {name: stack.enter_context(version(name)).url for name in ("v1", "v2")}
-        folder = new_home(tmp_path) / "runs" / "chat"
+        own = new_home(tmp_path / "home", free_port())
         weights = {name: (url, 50) for name, url in urls.items()}
-        settings = stack.enter_context(recipe_for(weights, watch={"chat": str(folder)}))
+        settings = stack.enter_context(recipe_for(weights, watch={"chat": str(own / "runs" / "chat")}))
         up = stack.enter_context(running.gateway(settings))
         words = ("--model", up.url, "--set", "models.0.api_key_env=FINR1_GATEWAY_KEY", "--set", "forward_user=true")
-        page = stack.enter_context(chatting(tmp_path, *words, FINR1_GATEWAY_KEY=KEY))
+        page = stack.enter_context(chatting(own, *words, FINR1_GATEWAY_KEY=KEY))
         person = {"name": "Ada", "email": EMAIL, "password": PASSWORD}
         user = _post(page.url, "/api/v1/auths/signup", person)
         asked = {"model": "fin", "messages": [{"role": "user", "content": "revenue?"}], "stream": False}
