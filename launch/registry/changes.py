@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from launch.registry.champions import Event, succession
 from launch.registry.outcomes import compare
@@ -61,9 +60,7 @@ def promote(registry: Registry, word: str, force: bool = False, reason: str = ""
         compared = compare(version.number, registry.outcomes(version), was.number if was else None, theirs)
         if compared.objections and not force:
             against = "; ".join(compared.objections)
-            raise Refused(
-                f"version {version.number} stays what it is: {against} (--force --reason TEXT overrules this)"
-            )
+            raise Refused(f"version {version.number} is not promoted: {against} (--force --reason TEXT overrules this)")
         if compared.objections:
             registry.note(version, {"forced": f"{now()} {reason}: {'; '.join(compared.objections)}"})
         event = Event(
@@ -120,7 +117,7 @@ def name(registry: Registry, alias: str, word: str) -> Change:
     _need_own_alias(alias)
     with registry.alone():
         version = registry.version(word)
-        if version.aliases == [CHAMPION] or CHAMPION in version.aliases:
+        if CHAMPION in version.aliases:
             raise Refused(f"version {version.number} is the champion; {alias} is for another one")
         registry.need_same_weights(version)
         registry.set_alias(alias, version)
@@ -189,11 +186,3 @@ def _is_here(registry: Registry, version: Version) -> bool:
     except Refused:
         return False
     return True
-
-
-def weights_folder(model: str) -> Path:
-    """The folder that was named; `Refused` for what is none (a hub id has no weights here to hash)."""
-    folder = Path(model)
-    if not folder.is_dir():
-        raise Refused(f"no folder at {folder}; a version is a model folder on this machine")
-    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +33,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 def where(
     context: typer.Context,
     folder: Annotated[
-        Path | None, typer.Option(help="This machine's part of the registry (default: runs/registry of the home folder).")
+        Path | None,
+        typer.Option(help="This machine's part of the registry (default: runs/registry of the home folder)."),
     ] = None,
     uri: Annotated[
         str, typer.Option(envvar="MLFLOW_TRACKING_URI", help="An MLflow server (default: SQLite in the folder).")
@@ -68,8 +70,9 @@ def register(
     from launch.registry import changes
     from launch.registry.parts import collect
 
-    parts = collect(changes.weights_folder(str(model)), run, report, evaluated_as)
-    _say(changes.register(_open(context), parts, parent))
+    parts = collect(model, run, report, evaluated_as)
+    with _opened(context) as registry:
+        _say(changes.register(registry, parts, parent))
 
 
 @app.command("list")
@@ -78,9 +81,9 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
     Example: finr1 models list
     """
-    registry = _open(context)
-    notes = _mended(registry)
-    versions = registry.versions()
+    with _opened(context) as registry:
+        notes = _mended(registry)
+        versions = registry.versions()
     if as_json:
         _print_json([_facts(version) for version in versions])
         return
@@ -109,11 +112,11 @@ def show(context: typer.Context, word: Word, as_json: Json = False) -> None:
 
     Example: finr1 models show champion
     """
-    registry = _open(context)
-    notes = _mended(registry)
-    version = registry.version(word)
-    place = registry.artifacts(version)
-    events = [event for event in registry.events() if version.number in (event.version, event.was)]
+    with _opened(context) as registry:
+        notes = _mended(registry)
+        version = registry.version(word)
+        place = registry.artifacts(version)
+        events = [event for event in registry.events() if version.number in (event.version, event.was)]
     if as_json:
         told = [event.model_dump() for event in events]
         _print_json({**_facts(version), "artifacts": place, "events": told})
@@ -161,9 +164,9 @@ def promote(
     """
     from launch.registry import changes
 
-    registry = _open(context)
-    _say(changes.promote(registry, word, force, reason))
-    _say_served(registry)
+    with _opened(context) as registry:
+        _say(changes.promote(registry, word, force, reason))
+    _say_served(context.obj.folder)
 
 
 @app.command()
@@ -177,9 +180,9 @@ def rollback(
     """
     from launch.registry import changes
 
-    registry = _open(context)
-    _say(changes.roll_back(registry, reason))
-    _say_served(registry)
+    with _opened(context) as registry:
+        _say(changes.roll_back(registry, reason))
+    _say_served(context.obj.folder)
 
 
 @app.command()
@@ -198,14 +201,14 @@ def alias(
 
     if delete == bool(word):
         raise Refused("give a version for the alias, or --delete to take it away")
-    registry = _open(context)
-    _say(changes.unname(registry, name) if delete else changes.name(registry, name, word))
+    with _opened(context) as registry:
+        _say(changes.unname(registry, name) if delete else changes.name(registry, name, word))
 
 
-def _open(context: typer.Context) -> Registry:
-    from launch.registry.store import Registry
+def _opened(context: typer.Context) -> AbstractContextManager[Registry]:
+    from launch.registry.store import opened  # MLflow takes seconds to import
 
-    return Registry(context.obj)
+    return opened(context.obj)
 
 
 def _mended(registry: Registry) -> list[str]:
@@ -236,8 +239,7 @@ def _say(change: Change) -> None:
     _print(change.said)
 
 
-def _say_served(registry: Registry) -> None:
-    folder = registry.settings.folder
+def _say_served(folder: Path) -> None:
     if CHAMPION in served(folder):
         _print([f"servers of {_short(link(folder, CHAMPION))} have it at their next start"])
 

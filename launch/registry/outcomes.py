@@ -92,7 +92,7 @@ def compare(version: int, outcomes: Outcomes | None, champion: int | None, their
     Without a champion an evaluation is all that is asked. `theirs` is the champion's evaluation.
     """
     if outcomes is None:
-        return Comparison({}, [f"version {version} has no evaluation: register it again with --report"], [])
+        return Comparison({}, ["it has no evaluation: register it again with --report"], [])
     objections = [
         f"{name}: {each.unanswered} rows of version {version} have no answer yet: run finr1 eval again, then register again"
         for name, each in outcomes.sets.items()

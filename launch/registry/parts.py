@@ -71,6 +71,8 @@ def collect(folder: Path, run: Path | None = None, report: Path | None = None, e
     Raises:
         Refused: no whole model, no such run or evaluation, or one that is of other weights.
     """
+    if not folder.is_dir():
+        raise Refused(f"no folder at {folder}; a version is a model folder on this machine")
     folder = folder.resolve()
     whole = model_hash(folder)
     weights = {file.name: sha256(file) for file in sorted(folder.glob("*.safetensors"))}

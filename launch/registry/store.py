@@ -15,7 +15,6 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +68,11 @@ class Version:
     @property
     def lacks(self) -> list[str]:
         """The parts that nobody gave."""
-        parts = {"run": "recipe, data and curves (--run)", "evaluation": "evaluation (--report)", "parent": "parent"}
+        parts = {
+            "run": "recipe, data and curves (--run)",
+            "evaluation": "evaluation (--report)",
+            "parent": "parent (register what it was trained from, or name a version with --parent)",
+        }
         lacking = [phrase for tag, phrase in parts.items() if tag not in self.tags]
         if "run" in self.tags and "curves" not in self.tags:
             lacking.append("training curves (the run left no log)")
@@ -80,23 +83,25 @@ class Registry:
     """A registry that is there. The methods that change it are called inside `alone`."""
 
     def __init__(self, settings: RegistrySettings) -> None:
-        """Open the registry; its folder and database are made where they are missing (10 s at most).
+        """Open the registry; its folder and database are made where they are missing.
 
         Raises:
-            Refused: the address is none of a registry, or nothing answers there.
+            Refused: the address is none of a registry, or the folder belongs to another one.
         """
         settings.need_fit_uri()
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        prepare()
         from mlflow import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.settings = settings
         settings.folder.mkdir(parents=True, exist_ok=True)
         self.client: MlflowClient = MlflowClient(settings.store, settings.store)
-        with self.alone(wait=True):
-            self._experiment = self._made()
         self._need_own_folder()
+        known = self._known_experiment() if self._note.is_file() else None
+        if known is None:
+            with self.alone(wait=True):
+                known = self._made()
+        self._experiment = known
 
     @contextmanager
     def alone(self, wait: bool = False) -> Iterator[None]:
@@ -306,35 +311,32 @@ class Registry:
         for start in range(0, len(metrics), 1000):  # the most that MLflow takes at once
             self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
 
-    @cached_property
-    def _where(self) -> str | None:
-        """Artifacts of SQLite in the folder lie in the folder; a server or database says itself where they are."""
-        return (self.settings.folder.absolute() / "artifacts").as_uri() if self.settings.is_local else None
+    @property
+    def _note(self) -> Path:
+        """Says whose folder it is; written when everything there is made."""
+        return self.settings.folder / "registry.json"
+
+    def _known_experiment(self) -> str | None:
+        known = self.client.get_experiment_by_name(self.settings.name)
+        return None if known is None else str(known.experiment_id)
 
     def _made(self) -> str:
-        from mlflow.exceptions import MlflowException
-
-        name = self.settings.name
-        try:
-            if not self.client.search_registered_models(f"name='{name}'"):
-                self.client.create_registered_model(name)
-            known = self.client.get_experiment_by_name(name)
-            if known is not None:
-                return str(known.experiment_id)
-            return str(self.client.create_experiment(name, artifact_location=self._where))
-        except MlflowException as error:
-            said = " ".join(str(error).split())[:300]
-            raise Refused(
-                f"the registry at {self.settings.uri or self.settings.folder} cannot be used: {said}"
-            ) from None
+        """Make the registered model and the experiment where they are missing; returns the experiment's id."""
+        settings = self.settings
+        if not self.client.search_registered_models(f"name='{settings.name}'"):
+            self.client.create_registered_model(settings.name)
+        # SQLite's artifacts lie beside it; a server or database says itself where its own are.
+        place = (settings.folder.absolute() / "artifacts").as_uri() if settings.is_local else None
+        known = self._known_experiment() or str(self.client.create_experiment(settings.name, artifact_location=place))
+        write_whole(self._note, json.dumps({"uri": settings.uri, "name": settings.name}) + "\n")
+        return known
 
     def _need_own_folder(self) -> None:
         """A folder's links belong to one name of one registry: two would move each other's champion."""
-        note = self.settings.folder / "registry.json"
-        mine = {"uri": self.settings.uri, "name": self.settings.name}
-        if not note.is_file():
-            write_whole(note, json.dumps(mine) + "\n")
-        elif (said := json.loads(note.read_text(encoding="utf-8"))) != mine:
+        if not self._note.is_file():
+            return
+        said = json.loads(self._note.read_text(encoding="utf-8"))
+        if said != {"uri": self.settings.uri, "name": self.settings.name}:
             raise Refused(
                 f"{self.settings.folder} belongs to {said['name']} at {said['uri'] or 'its own database'}; give this registry "
                 "a folder of its own with --folder"
@@ -342,6 +344,29 @@ class Registry:
 
     def _model(self) -> Any:
         return self.client.get_registered_model(self.settings.name)
+
+
+@contextmanager
+def opened(settings: RegistrySettings) -> Iterator[Registry]:
+    """A registry for a command.
+
+    Raises:
+        Refused: what MLflow complains of, such as a server that is away or wants a password, in its first words.
+    """
+    prepare()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield Registry(settings)
+    except MlflowException as error:
+        said = " ".join(str(error).split())[:300]
+        raise Refused(f"the registry at {settings.uri or settings.folder} cannot be used: {said}") from None
+
+
+def prepare() -> None:
+    """Set what MLflow reads from the environment when it is imported."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def now() -> str:

@@ -19,7 +19,7 @@ from launch.registry import changes, link, served
 from launch.registry.changes import name, promote, register, roll_back, unname
 from launch.registry.parts import collect
 from launch.registry.settings import RegistrySettings
-from launch.registry.store import Registry
+from launch.registry.store import Registry, opened
 from reward_plugins.errors import Refused
 
 # EvalScope's own tables use a keyword that pandas is about to drop.
@@ -90,7 +90,7 @@ def test_what_is_missing_is_said_and_not_invented(bench: Bench, registry: Regist
     assert said[1:] == [
         "it lacks its recipe, data and curves (--run)",
         "it lacks its evaluation (--report)",
-        "it lacks its parent",
+        "it lacks its parent (register what it was trained from, or name a version with --parent)",
     ]
     version = registry.version(1)
     assert set(version.tags) == {"weights"} and list(artifacts(registry, 1).iterdir()) == []
@@ -122,7 +122,9 @@ def test_a_merged_model_is_tied_to_the_run_of_its_adapter(bench: Bench, tmp_path
 
 def test_promotion_needs_an_evaluation(bench: Bench, registry: Registry) -> None:
     bench.add(registry, "base", evaluated=False)
-    with pytest.raises(Refused, match=r"version 1 has no evaluation: register it again with --report"):
+    with pytest.raises(
+        Refused, match=r"version 1 is not promoted: it has no evaluation: register it again with --report"
+    ):
         promote(registry, "1")
     assert champion(registry) is None and registry.events() == [] and served(registry.settings.folder) == {}
     bench.add(registry, "base")
@@ -323,6 +325,20 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
     assert champion(full) == 2 and [event.version for event in full.events()] == [1, 2]
 
 
+def test_who_loses_against_another_machine_is_told(full: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    promote(full, "1")
+    set_alias = full.client.set_registered_model_alias
+
+    def then_another(name: str, alias: str, version: str) -> None:
+        set_alias(name, alias, version)
+        set_alias(name, alias, "3")
+
+    monkeypatch.setattr(full.client, "set_registered_model_alias", then_another)
+    with pytest.raises(Refused, match="another machine made version 3 the champion meanwhile"):
+        promote(full, "2")
+    assert full.mend() == [] and served(full.settings.folder)["champion"].version == champion(full) == 3
+
+
 def test_an_alias_that_another_program_moved_is_followed_and_can_be_rolled_back(bench: Bench, full: Registry) -> None:
     promote(full, "1")
     full.client.set_registered_model_alias("finr1", "champion", "2")
@@ -347,6 +363,6 @@ def test_a_folder_serves_one_name_of_one_registry(registry: Registry) -> None:
     ],
 )
 def test_an_address_of_no_registry_is_refused(tmp_path: Path, uri: str, said: str) -> None:
-    with pytest.raises(Refused, match=said) as refused:
-        Registry(RegistrySettings(folder=tmp_path, uri=uri))
+    with pytest.raises(Refused, match=said) as refused, opened(RegistrySettings(folder=tmp_path, uri=uri)):
+        pass
     assert "secret" not in str(refused.value)
