@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,11 +50,11 @@ def gateway(settings: GatewaySettings) -> Iterator[Gateway]:
         Refused: HAProxy is not installed or refuses the recipe, a key is not set, or a port is taken.
         EngineFailed: it did not start.
     """
-    config, _ = _written(settings)
-    data = config.parent
+    data = _data(settings)
     log = data / LOG
     for host, port in ((settings.host, settings.port), (LOOPBACK, settings.metrics_port)):
         listening.need_free_port(host, port, log)
+    config, _ = written(settings, data)
     words: list[str | Path] = [program(), "-W", "-S", f"{_master(data)},mode,600", "-f", config]
     with engine.started(words, name="gateway", log=log, inherit=_inherited(settings)) as process:
         metrics = f"http://{LOOPBACK}:{settings.metrics_port}/metrics"
@@ -71,7 +72,7 @@ def reload(settings: GatewaySettings) -> dict[str, str]:
         Refused: no gateway runs there, or HAProxy refuses the recipe; the running one is untouched.
         EngineFailed: the running gateway did not take it up.
     """
-    config, config_id = _written(settings)
+    config, config_id = written(settings, _data(settings))
     try:
         with socket.socket(socket.AF_UNIX) as master:
             master.settimeout(_SWAP_S)
@@ -90,9 +91,14 @@ def reload(settings: GatewaySettings) -> dict[str, str]:
 
 
 def check(settings: GatewaySettings) -> dict[str, str]:
-    """Let HAProxy read the configuration without starting it; raises `Refused` with its complaint."""
-    config, config_id = _written(settings)
-    return {"configuration": config_id, "written": str(config)}
+    """Let HAProxy read the configuration; nothing is started, and a running gateway's files stay as they are.
+
+    Raises:
+        Refused: HAProxy's complaint, or a key that is not set.
+    """
+    with tempfile.TemporaryDirectory(prefix="finr1-gateway-") as scratch:
+        written(settings, Path(scratch))
+    return {"accepted by": program()}
 
 
 def program() -> str:
@@ -107,12 +113,13 @@ def program() -> str:
     return found
 
 
-def _written(settings: GatewaySettings) -> tuple[Path, str]:
-    """The configuration file, accepted by HAProxy, and its id; what HAProxy refuses never takes the file's name."""
+def written(settings: GatewaySettings, data: Path) -> tuple[Path, str]:
+    """Write the configuration into a folder: its file, accepted by HAProxy, and its id.
+
+    Raises:
+        Refused: a key is not set, or HAProxy complains; what it complains of never takes the file's name.
+    """
     need_keys(settings)
-    data = (home() / settings.data).resolve()
-    if len(os.fsencode(_master(data))) > _SOCKET_PATH:
-        raise Refused(f"the data folder's path is too long for a socket in it ({data}); set a shorter one")
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
     rule = rule_map(home() / settings.rule) if settings.general else ""
@@ -122,16 +129,25 @@ def _written(settings: GatewaySettings) -> tuple[Path, str]:
     text, config_id = configuration(settings, rule_file)
     config, tried = data / "haproxy.cfg", data / "haproxy.cfg.tried"
     write_whole(tried, text)
-    words: list[str | Path] = [program(), "-c", "-q", "-f", str(tried)]
+    words = [program(), "-c", "-q", "-f", str(tried)]
     env = engine.environment(None, _inherited(settings))
     done = subprocess.run(words, capture_output=True, text=True, env=env)
     if done.returncode:
+        tried.unlink()
         raise Refused(f"HAProxy refuses this recipe: {' '.join((done.stderr + done.stdout).split())[:900]}")
     tried.replace(config)
     for old in data.glob("rule-*.map"):
         if old != rule_file:
             old.unlink()
     return config, config_id
+
+
+def _data(settings: GatewaySettings) -> Path:
+    """The data folder, refused where a socket in it could not be named."""
+    data = (home() / settings.data).resolve()
+    if len(os.fsencode(_master(data))) > _SOCKET_PATH:
+        raise Refused(f"the data folder's path is too long for a socket in it ({data}); set a shorter one")
+    return data
 
 
 def _inherited(settings: GatewaySettings) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ class WatchSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    port: int = Field(8022, ge=1, le=65535)
+    port: int = Field(default=8022, ge=1, le=65535)
     chat: str | None = "runs/chat"
     probes: str | None = None
-    probe_count: int = Field(10, ge=1)
-    probe_every_s: float = Field(900.0, ge=1)
-    probe_max_tokens: int = Field(2048, ge=1)
-    probe_timeout_s: float = Field(300.0, gt=0)
+    probe_count: int = Field(default=10, ge=1)
+    probe_every_s: float = Field(default=900.0, ge=1)
+    probe_max_tokens: int = Field(default=2048, ge=1)
+    probe_timeout_s: float = Field(default=300.0, gt=0)
     probe_model: str | None = None
     prompt: str = "recipes/prompts/think_answer.txt"

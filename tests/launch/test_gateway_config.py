@@ -28,9 +28,11 @@ def test_the_shipped_recipe_is_accepted_by_haproxy(tmp_path: Path) -> None:
     need_haproxy()
     settings = recipe.settings(GatewaySettings, recipe.load(str(KIT / "recipes/gateway/ab.yaml"), []))
     with recipe_for({}, versions=settings.versions, general=settings.general, rule=settings.rule) as short:
-        done = running.check(short)
-        text = Path(done["written"]).read_text(encoding="utf-8")
-    assert done["configuration"] in text
+        running.check(short)
+        assert not list(Path(short.data).iterdir()), "a check leaves a gateway's files alone"
+        config, config_id = running.written(short, Path(short.data))
+        text = config.read_text(encoding="utf-8")
+    assert config_id in text
     assert KEY not in text, "HAProxy takes keys from its environment"
 
 
@@ -39,7 +41,7 @@ def test_a_tls_server_with_a_key_and_a_path_is_accepted_by_haproxy(monkeypatch: 
     monkeypatch.setenv("GENERAL_KEY", "another-key")
     general = {"url": "https://localhost/openai/v1", "api_key_env": "GENERAL_KEY", "health": None}
     with recipe_for({"v1": ("http://127.0.0.1:8011/v1", 1)}, general=general, unsure="general") as settings:
-        text = Path(running.check(settings)["written"]).read_text(encoding="utf-8")
+        text = running.written(settings, Path(settings.data))[0].read_text(encoding="utf-8")
     assert "ssl verify required" in text
     assert "another-key" not in text
 
@@ -49,11 +51,12 @@ def test_what_haproxy_refuses_leaves_the_configuration_in_place(tmp_path: Path) 
     bad = tmp_path / "bad.rule"
     bad.write_text("finance (unclosed\n", encoding="utf-8")
     with recipe_for({"v1": ("http://127.0.0.1:8011/v1", 1)}) as settings:
-        written = Path(running.check(settings)["written"])
+        written = running.written(settings, Path(settings.data))[0]
         before = written.read_text(encoding="utf-8")
         broken = settings.model_copy(update={"general": settings.versions["v1"], "rule": str(bad)})
         with pytest.raises(Refused, match="HAProxy refuses"):
-            running.check(broken)
+            running.written(broken, Path(settings.data))
+        assert not list(Path(settings.data).glob("*.tried"))
         assert written.read_text(encoding="utf-8") == before
 
 
@@ -93,7 +96,7 @@ def test_haproxy_itself_stops_at_an_empty_key() -> None:
 
     need_haproxy()
     with recipe_for({"v1": ("http://127.0.0.1:8011/v1", 1)}) as settings:
-        written = running.check(settings)["written"]
+        written = running.written(settings, Path(settings.data))[0]
         env = {name: value for name, value in os.environ.items() if name != "FINR1_GATEWAY_KEY"}
         done = subprocess.run([running.program(), "-c", "-f", written], env=env, capture_output=True, text=True)
     assert done.returncode != 0
@@ -103,7 +106,7 @@ def test_haproxy_itself_stops_at_an_empty_key() -> None:
 def test_a_data_folder_too_deep_for_a_socket_is_refused() -> None:
     need_haproxy()
     with recipe_for({"v1": ("http://127.0.0.1:8011/v1", 1)}) as settings, pytest.raises(Refused, match="too long"):
-        running.check(settings.model_copy(update={"data": settings.data + "/x" * 60}))
+        running.reload(settings.model_copy(update={"data": settings.data + "/x" * 60}))
 
 
 def test_weights_divide_all_places() -> None:
