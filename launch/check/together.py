@@ -70,7 +70,7 @@ def _adapter(asked: Asked) -> Findings:
 
 def _mixture(asked: Asked) -> Findings:
     named = asked.get("dataset") or []
-    names = [each.strip() for each in (named if isinstance(named, list) else str(named).split(","))]
+    names = [str(each).strip() for each in (named if isinstance(named, list) else str(named).split(","))]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield note("data", f"dataset: {twice[0]} is named twice, and its rows are trained on twice")
     if shares := asked.get("interleave_probs"):

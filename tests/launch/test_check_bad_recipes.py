@@ -24,7 +24,7 @@ from launch.check.kinds import look_over
 pytestmark = pytest.mark.engine  # the engines are asked about keys, templates and memory, in their own stacks
 
 Home = Path
-Change = Callable[[Home], None]
+Change = Callable[[Home], object]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Bad:
     options: tuple[str, ...] = ()
     cards: float = 0.0
     """GiB of the machine's one card, 0 for a machine without any."""
+    capability: float = 9.0
+    """The card's compute capability."""
 
 
 def broken_line(part: str) -> Change:
@@ -92,6 +94,29 @@ def accelerate_file(**keys: Any) -> Change:
 
     return change
 
+
+def more_sft_rows(*turns: str, **columns: Any) -> Change:
+    """Append a row whose turns come from these roles."""
+
+    def change(home: Home) -> None:
+        talk = [{"from": role, "value": "净利润？"} for role in turns]
+        rewrite(home, "sft", [*rows_of(home, "sft"), {"conversations": talk, **columns}])
+
+    return change
+
+
+def in_utf16(home: Home) -> None:
+    file = home / "datasets" / "small" / "sft" / "train.jsonl"
+    file.write_text(file.read_text(encoding="utf-8"), encoding="utf-16")
+
+
+def empty_prompts(home: Home) -> None:
+    rewrite(home, "grpo", [{**row, "prompt": [{"role": "user", "content": " "}]} for row in rows_of(home, "grpo")])
+
+
+ZERO3 = {"deepspeed": "recipes/deepspeed/zero3.json"}
+LORA = {"finetuning_type": "lora"}
+EVERY_STEP = {"eval_strategy": "steps", "eval_steps": 2}
 
 SFT_MISTAKES = [
     Bad("misspelt key", ("unknown key 'cutof_len'", "did you mean 'cutoff_len'"), {"cutof_len": 512}),
@@ -177,6 +202,75 @@ SFT_MISTAKES = [
         change=lambda home: (home / "model" / "config.json").unlink(),
     ),
     Bad("stranger's code", ("trust_remote_code",), {"trust_remote_code": True}),
+    Bad(
+        "two sets to evaluate on",
+        ("eval_dataset and val_size",),
+        {"eval_dataset": "small_sft", "val_size": 2, **EVERY_STEP},
+    ),
+    Bad("unknown set to evaluate on", ("eval_dataset: no set 'smal_sft'",), {"eval_dataset": "smal_sft", **EVERY_STEP}),
+    Bad("nothing left to train on", ("val_size: 20", "none of 16 rows"), {"val_size": 20}),
+    Bad(
+        "best of what is not saved",
+        ("load_best_model_at_end", "eval_strategy is steps and save_strategy epoch"),
+        {"load_best_model_at_end": True, "val_size": 4, "save_strategy": "epoch", **EVERY_STEP},
+    ),
+    Bad(
+        "best of steps that are not saved",
+        ("save_steps (3)", "multiple of eval_steps (2)"),
+        {"load_best_model_at_end": True, "val_size": 4, "save_strategy": "steps", "save_steps": 3, **EVERY_STEP},
+    ),
+    Bad(
+        "adapter that is gone",
+        ("adapter_name_or_path", "runs/none"),
+        {**LORA, "adapter_name_or_path": "runs/none"},
+    ),
+    Bad("adapter that is none", ("holds no adapter", "adapter_config.json"), {**LORA, "adapter_name_or_path": "model"}),
+    Bad(
+        "checkpoint that is gone",
+        ("resume_from_checkpoint", "checkpoint-5"),
+        {"resume_from_checkpoint": "runs/sft/checkpoint-5", "save_strategy": "steps"},
+    ),
+    Bad("DoRA without LoRA", ("use_dora is for finetuning_type: lora", "full"), {"use_dora": True}),
+    Bad("misspelt module", ("lora_target", "'q_porj'", "'q_proj'"), {**LORA, "lora_target": "v_proj,q_porj"}),
+    Bad("stream without an end", ("streaming needs max_steps",), {"streaming": True}),
+    Bad(
+        "shares of sets that are not mixed",
+        ("interleave_probs needs mix_strategy",),
+        {"interleave_probs": "1.0"},
+    ),
+    Bad("both masks", ("mask_history and train_on_prompt",), {"mask_history": True, "train_on_prompt": True}),
+    Bad("pure bf16 with ZeRO-3", ("pure_bf16 does not work with ZeRO-3",), {"pure_bf16": True, **ZERO3}, cards=80),
+    Bad(
+        "8 bits with ZeRO-3",
+        ("quantization_bit is 8", "only 4-bit"),
+        {**LORA, "quantization_bit": 8, **ZERO3},
+        cards=80,
+    ),
+    Bad("3 bits", ("quantization_bit is 3", "4 and 8"), {**LORA, "quantization_bit": 3}, cards=80),
+    Bad(
+        "package beside the stack",
+        ("enable_liger_kernel needs the package liger_kernel",),
+        {"enable_liger_kernel": True},
+    ),
+    Bad("optimiser of a GPU", ("optim: paged_adamw_8bit needs a GPU",), {"optim": "paged_adamw_8bit"}),
+    Bad("bf16 on an old card", ("bf16 needs", "8.0"), {"bf16": True}, cards=16, capability=7.5),
+    Bad("question without its answer", ("row 17", "take turns"), change=more_sft_rows("human", "gpt", "human")),
+    Bad("answer before its question", ("row 17", "take turns"), change=more_sft_rows("gpt", "human")),
+    Bad(
+        "column of two kinds",
+        ("row 18", "year is a number, and a text before"),
+        change=lambda home: (
+            more_sft_rows("human", "gpt", year="2024")(home),
+            more_sft_rows("human", "gpt", year=2024)(home),
+        ),
+    ),
+    Bad("data in UTF-16", ("sft/train.jsonl, line 1", "UTF-8"), change=in_utf16),
+    Bad(
+        "broken registry",
+        ("dataset_info.json is not JSON",),
+        change=lambda home: write(home / "dataset_info.json", "{"),
+    ),
+    Bad("folder under a file", ("output_dir", "dataset_info.json is a file"), {"output_dir": "dataset_info.json/run"}),
 ]
 
 GRPO_MISTAKES = [
@@ -262,6 +356,57 @@ GRPO_MISTAKES = [
         options=("--accelerate", "recipes/accelerate/ddp.yaml", "--processes", "1"),
         cards=1,
     ),
+    Bad("reference that is not there", ("sync_ref_model", "beta"), {"sync_ref_model": True, "beta": 0.0}),
+    Bad("misspelt loss", ("loss_type: 'grop'", "did you mean 'grpo'"), {"loss_type": "grop"}),
+    Bad("misspelt mode of vLLM", ("vllm_mode: 'colocat'", "did you mean 'colocate'"), {"vllm_mode": "colocat"}),
+    Bad("clipped the wrong way round", ("epsilon_high is 0.1",), {"epsilon": 0.2, "epsilon_high": 0.1}),
+    Bad(
+        "two sizes of a rollout",
+        ("generation_batch_size and steps_per_generation",),
+        {"generation_batch_size": 8, "steps_per_generation": 1},
+    ),
+    Bad("batch that shrinks", ("auto_find_batch_size",), {"auto_find_batch_size": True}),
+    Bad("weights of nothing", ("reward_weights are all 0", "constant"), {"reward_weights": [0.0, 0]}),
+    Bad("weight in words", ("reward_weights: 'high' is no number",), {"reward_weights": [1.0, "high"]}),
+    Bad(
+        "indivisible evaluation",
+        ("per_device_eval_batch_size: 3",),
+        {"per_device_eval_batch_size": 3, **EVERY_STEP},
+        change=lambda home: write(home / "datasets/small/grpo/test.jsonl", json.dumps(rows_of(home, "grpo")[0]) + "\n"),
+    ),
+    Bad("broken chat template", ("chat template cannot be read",), {"chat_template": "{{ messages }"}),
+    Bad("split that is not there", ("dataset_train_split", "'trian'"), {"dataset_train_split": "trian"}),
+    Bad("empty prompts", ("grpo/train.jsonl, row 1", "'prompt' is empty"), change=empty_prompts),
+    Bad(
+        "more than all of a set",
+        ("dataset_mixture: weight", "is 2"),
+        {"dataset_mixture": {"datasets": [{"id": "datasets/small/grpo", "weight": 2}]}},
+        without=("dataset_name",),
+    ),
+    Bad("misspelt module", ("lora_target_modules", "'q_porj'"), {"use_peft": True, "lora_target_modules": ["q_porj"]}),
+    Bad(
+        "checkpoint that is gone",
+        ("resume_from_checkpoint", "checkpoint-5"),
+        {"resume_from_checkpoint": "runs/grpo/checkpoint-5", "save_strategy": "steps"},
+    ),
+    Bad(
+        "reward that ends the process",
+        ("reward_funcs could not be tried", "exit code 3"),
+        {"reward_funcs": ["own_rewards.reward"], "reward_weights": [1.0]},
+        own_reward("raise SystemExit(3)"),
+    ),
+    Bad(
+        "stage that ZeRO does not have",
+        ("deepspeed_config.zero_stage is 5",),
+        change=accelerate_file(deepspeed_config={"zero_stage": 5}),
+        options=("--accelerate", "shape.yaml"),
+    ),
+    Bad(
+        "misspelt way to spread",
+        ("distributed_type: 'DEEPSPED'", "did you mean 'DEEPSPEED'"),
+        change=accelerate_file(distributed_type="DEEPSPED"),
+        options=("--accelerate", "shape.yaml"),
+    ),
 ]
 
 
@@ -289,10 +434,10 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return begun
 
 
-def machine(monkeypatch: pytest.MonkeyPatch, card: float) -> None:
+def machine(monkeypatch: pytest.MonkeyPatch, card: float, capability: float = 9.0) -> None:
     """Make this a machine with one card of so many GiB, or without any."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(place, "gpus", lambda: [("a card", card, 9.0)] if card else [])
+    monkeypatch.setattr(place, "gpus", lambda: [("a card", card, capability)] if card else [])
     monkeypatch.setattr(place, "has_gpu", lambda: bool(card))
 
 
@@ -324,7 +469,7 @@ def test_a_mistake_is_named_and_reaches_no_trainer(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    machine(monkeypatch, bad.cards)
+    machine(monkeypatch, bad.cards, bad.capability)
     bad.change(run_home)
     path = recipe_of(good, bad, run_home)
     code, said = finr1("check", path, *bad.options, monkeypatch=monkeypatch, capsys=capsys)
