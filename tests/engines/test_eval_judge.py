@@ -35,7 +35,7 @@ def model(request: dict[str, Any]) -> Reply:
     return completion(f"<think>I know.</think><answer>{SAID[request['messages'][-1]['content']][1]}</answer>")
 
 
-@pytest.mark.timeout(900)  # five verdicts, half a minute of an idle CPU
+@pytest.mark.timeout(900)  # four verdicts; minutes where others use the CPU, too
 def test_a_judge_that_is_not_up_to_it_is_found_out(real_model: Path, home: Path) -> None:
     rows = [{"question": question, "gold": gold, "answer_type": "text"} for question, (gold, _) in SAID.items()]
     (home / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -43,8 +43,8 @@ def test_a_judge_that_is_not_up_to_it_is_found_out(real_model: Path, home: Path)
         model=str(real_model),
         engine="transformers",
         port=free_port(),
-        dtype="float32",  # no CPU is slower in it than in bfloat16
-        flags={"transformers": {"cb-num-blocks": 32}},
+        dtype="float32",  # faster than bfloat16 on a CPU without instructions for it
+        flags={"transformers": {"cb-num-blocks": 32, "cb-max-batch-tokens": 256}},
     )
     with serve(model) as answers, serving(judging) as endpoint:
         judge = {"api_url": endpoint.url, "model": endpoint.model_id, "max_tokens": 48, "timeout_s": 300.0}
@@ -53,7 +53,7 @@ def test_a_judge_that_is_not_up_to_it_is_found_out(real_model: Path, home: Path)
             "out": "eval",
             "models": [{"name": "m", "api_url": answers.url}],
             "sets": [{"benchmark": "finr1_jsonl", "path": "mine.jsonl", "subset": "mine", "system_prompt": prompt}],
-            "judge": {"judges": [judge], "repeat_rows": 1, "bias_rows": 0, "control_rows": 1},
+            "judge": {"judges": [judge], "repeat_rows": 0, "bias_rows": 0, "control_rows": 1},
         }
         Path("eval.yaml").write_text(json.dumps(asked), encoding="utf-8")
         with pytest.raises(Refused, match="m on mine: no judged score, since") as refused:
