@@ -51,29 +51,29 @@ def promote(registry: Registry, word: str, force: bool = False, reason: str = ""
     if force != bool(reason.strip()):
         raise Refused("--force and --reason TEXT go together: the reason is kept with the version")
     with registry.alone():
-        notes = registry.mend()
-        version, was = registry.version(word), _champion(registry)
-        if was and was.number == version.number:
-            raise Refused(f"version {version.number} is the champion already")
+        registry.mend()
+        version, was = registry.version(word), registry.aliases().get(CHAMPION)
+        if was == version.number:
+            raise Refused(f"version {was} is the champion already")
         registry.need_same_weights(version)
-        theirs = registry.outcomes(was) if was else None
-        compared = compare(version.number, registry.outcomes(version), was.number if was else None, theirs)
+        theirs = next((each for each in registry.versions() if each.number == was), None)
+        compared = compare(registry.outcomes(version), was, registry.outcomes(theirs) if theirs else None)
         if compared.objections and not force:
             against = "; ".join(compared.objections)
             raise Refused(f"version {version.number} is not promoted: {against} (--force --reason TEXT overrules this)")
         if compared.objections:
-            registry.note(version, {"forced": f"{now()} {reason}: {'; '.join(compared.objections)}"})
+            registry.note(version.number, {"forced": f"{now()} {reason}: {'; '.join(compared.objections)}"})
         event = Event(
             event="promoted",
             version=version.number,
-            was=was.number if was else None,
+            was=was,
             at=now(),
             reason=reason,
             over=compared.objections,
             compared=compared.sentences(),
         )
-        registry.crown(version, event)
-    said = [f"version {version.number} is the champion now" + (f", version {was.number} was before" if was else "")]
+        notes = registry.crown(version, event)
+    said = [f"version {version.number} is the champion now" + (f", version {was} was before" if was else "")]
     said += [*compared.sentences(), *(f"overruled: {each}" for each in compared.objections), *compared.remarks]
     return Change(version.number, [*said, *notes])
 
@@ -85,26 +85,24 @@ def roll_back(registry: Registry, reason: str = "") -> Change:
         Refused: there is none before, or its weights are not what was registered.
     """
     with registry.alone():
-        notes = registry.mend()
-        was = _champion(registry)
+        registry.mend()
+        was = registry.aliases().get(CHAMPION)
         line = succession(registry.events())
         if was is not None:
             line.pop()
         if not line:
             raise Refused(
-                f"version {was.number} is the first champion: there is none to go back to"
-                if was
+                f"version {was} is the first champion: there is none to go back to"
+                if was is not None
                 else "there is no champion yet: finr1 models promote VERSION makes one"
             )
         version = registry.version(line[-1])
         registry.need_same_weights(version)
-        event = Event(
-            event="rolled back", version=version.number, was=was.number if was else None, at=now(), reason=reason
-        )
-        registry.crown(version, event)
-        if was:
+        event = Event(event="rolled back", version=version.number, was=was, at=now(), reason=reason)
+        notes = registry.crown(version, event)
+        if was is not None:
             registry.note(was, {"rolled_back": f"{now()} {reason}".strip()})
-    instead = f" instead of version {was.number}" if was else ""
+    instead = f" instead of version {was}" if was is not None else ""
     return Change(version.number, [f"version {version.number} is the champion again{instead}", *notes])
 
 
@@ -142,11 +140,6 @@ def _need_own_alias(alias: str) -> None:
         raise Refused(f"{alias!r} is no alias: take small letters, digits, - and _ (not latest, v1, v2, ...)")
 
 
-def _champion(registry: Registry) -> Version | None:
-    number = registry.aliases().get(CHAMPION)
-    return registry.version(number) if number is not None else None
-
-
 def _added(registry: Registry, version: Version, parts: Parts, tags: dict[str, str]) -> tuple[Version, list[str]]:
     """Add to a version what was not there, or is newer; the weights are the same."""
     said = [f"these weights are version {version.number} already"]
@@ -176,7 +169,7 @@ def _added(registry: Registry, version: Version, parts: Parts, tags: dict[str, s
             said.append(f"its folder is {parts.folder} now; {version.folder} no longer holds it")
         else:
             said.append(f"its folder stays {version.folder}")
-    registry.note(version, tags)
+    registry.note(version.number, tags)
     return registry.version(version.number), said if len(said) > 1 else [*said, "nothing new"]
 
 

@@ -70,9 +70,12 @@ def register(
     from launch.registry import changes
     from launch.registry.parts import collect
 
-    parts = collect(model, run, report, evaluated_as)
+    with _busy("reading the weights and the evaluation"):
+        parts = collect(model, run, report, evaluated_as)
     with _opened(context) as registry:
-        _say(changes.register(registry, parts, parent))
+        with _busy("registering"):
+            change = changes.register(registry, parts, parent)
+        _say(change)
 
 
 @app.command("list")
@@ -165,7 +168,9 @@ def promote(
     from launch.registry import changes
 
     with _opened(context) as registry:
-        _say(changes.promote(registry, word, force, reason))
+        with _busy("reading the weights and comparing"):
+            change = changes.promote(registry, word, force, reason)
+        _say(change)
     _say_served(context.obj.folder)
 
 
@@ -181,7 +186,9 @@ def rollback(
     from launch.registry import changes
 
     with _opened(context) as registry:
-        _say(changes.roll_back(registry, reason))
+        with _busy("reading the weights"):
+            change = changes.roll_back(registry, reason)
+        _say(change)
     _say_served(context.obj.folder)
 
 
@@ -203,6 +210,10 @@ def alias(
         raise Refused("give a version for the alias, or --delete to take it away")
     with _opened(context) as registry:
         _say(changes.unname(registry, name) if delete else changes.name(registry, name, word))
+
+
+def _busy(what: str) -> AbstractContextManager[object]:
+    return Console(stderr=True).status(what)
 
 
 def _opened(context: typer.Context) -> AbstractContextManager[Registry]:

@@ -86,7 +86,7 @@ class Comparison:
         return [f"{name}: {_said(found)}" for name, found in self.found.items()]
 
 
-def compare(version: int, outcomes: Outcomes | None, champion: int | None, theirs: Outcomes | None) -> Comparison:
+def compare(outcomes: Outcomes | None, champion: int | None, theirs: Outcomes | None) -> Comparison:
     """Whether a version may take the champion's place, on every set that the champion was evaluated on.
 
     Without a champion an evaluation is all that is asked. `theirs` is the champion's evaluation.
@@ -94,11 +94,11 @@ def compare(version: int, outcomes: Outcomes | None, champion: int | None, their
     if outcomes is None:
         return Comparison({}, ["it has no evaluation: register it again with --report"], [])
     objections = [
-        f"{name}: {each.unanswered} rows of version {version} have no answer yet: run finr1 eval again, then register again"
+        f"{name}: {each.unanswered} rows have no answer yet: run finr1 eval again, then register again"
         for name, each in outcomes.sets.items()
         if each.unanswered
     ]
-    remarks = [f"the evaluation is version {version}'s by name only"] if outcomes.by == "name" else []
+    remarks = ["the evaluation is of these weights by name only"] if outcomes.by == "name" else []
     if champion is None:
         return Comparison({}, objections, remarks)
     if theirs is None:

@@ -217,10 +217,10 @@ class Registry:
             self.client.log_artifacts(run_id, scratch)
         return tags
 
-    def note(self, version: Version, tags: dict[str, str]) -> None:
+    def note(self, number: int, tags: dict[str, str]) -> None:
         """Put tags on a version."""
         for name, value in tags.items():
-            self.client.set_model_version_tag(self.settings.name, str(version.number), _TAG + name, value)
+            self.client.set_model_version_tag(self.settings.name, str(number), _TAG + name, value)
 
     def need_same_weights(self, version: Version) -> None:
         """Refuse a version whose folder does not hold what was registered; takes as long as reading the weights."""
@@ -243,14 +243,17 @@ class Registry:
         """Take an alias away."""
         self.client.delete_registered_model_alias(self.settings.name, alias)
 
-    def crown(self, version: Version, event: champions.Event) -> None:
-        """Make a version (whose weights were looked at) the champion: the event, the alias, then what follows it."""
+    def crown(self, version: Version, event: champions.Event) -> list[str]:
+        """Make a version (whose weights were looked at) the champion: the event, the alias, then what follows it.
+
+        Returns what could not be followed, as `mend` does.
+        """
         tag = champions.key(len(self.events()) + 1)
         self.client.set_registered_model_tag(self.settings.name, tag, event.model_dump_json())
         self.set_alias(CHAMPION, version)
-        if (now := self.aliases().get(CHAMPION)) != version.number:
-            raise Refused(f"another machine made version {now} the champion meanwhile; see `finr1 models list`")
-        self.mend(sure={version.number})
+        if (stands := self.aliases().get(CHAMPION)) != version.number:
+            raise Refused(f"another machine made version {stands} the champion meanwhile; see `finr1 models list`")
+        return self.mend(sure={version.number})
 
     def mend(self, sure: Set[int] = frozenset()) -> list[str]:
         """Bring the history, the challenger and the serving links in line with the champion's alias.
@@ -287,7 +290,12 @@ class Registry:
         notes: list[str] = []
         versions = {version.number: version for version in self.versions()}
         for alias, number in sorted(self.aliases().items()):
-            version = versions[number]
+            version = versions.get(number)
+            if version is None:
+                notes.append(
+                    f"{alias} stands for version {number}, which finr1 models did not register; it is not followed"
+                )
+                continue
             try:
                 if number not in sure and known.get(alias) != version.served:
                     self.need_same_weights(version)

@@ -199,7 +199,7 @@ def test_an_evaluation_with_unanswered_rows_is_none(bench: Bench, registry: Regi
 
     out = evaluate(tmp_path / "out", bench.data, models, right)
     register(registry, collect(bench.models["best"], report=out))
-    with pytest.raises(Refused, match="finmath: 1 rows of version 1 have no answer yet: run finr1 eval again"):
+    with pytest.raises(Refused, match="finmath: 1 rows have no answer yet: run finr1 eval again"):
         promote(registry, "1")
 
 
@@ -208,7 +208,7 @@ def test_a_model_served_by_address_is_tied_by_its_name(bench: Bench, registry: R
     with pytest.raises(Refused, match="say with --evaluated-as"):
         collect(bench.models["grpo"], report=out)
     register(registry, collect(bench.models["grpo"], report=out, evaluated_as="remote"))
-    assert "the evaluation is version 1's by name only" in promote(registry, "1").said
+    assert "the evaluation is of these weights by name only" in promote(registry, "1").said
 
 
 def test_changed_or_missing_weights_are_never_promoted(bench: Bench, registry: Registry, tmp_path: Path) -> None:
@@ -323,6 +323,15 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
     go_on.set()
     first.join(30)
     assert champion(full) == 2 and [event.version for event in full.events()] == [1, 2]
+
+
+def test_an_alias_of_a_version_that_is_not_ours_is_said(full: Registry) -> None:
+    promote(full, "1")
+    foreign = full.client.create_model_version("finr1", full.artifacts(full.version(1)), full.version(1).run_id)
+    full.client.set_registered_model_alias("finr1", "champion", str(foreign.version))
+    assert full.mend() == ["champion stands for version 6, which finr1 models did not register; it is not followed"]
+    assert [version.number for version in full.versions()] == [1, 2, 3, 4, 5]
+    assert roll_back(full).version == 1 and served(full.settings.folder)["champion"].version == 1
 
 
 def test_who_loses_against_another_machine_is_told(full: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
