@@ -54,11 +54,11 @@ class Question(Record):
     meta: dict[str, Any] = Field(default_factory=dict)
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Usage:
     """Tokens as the endpoint counted them; None where it did not say. `cached_tokens` are part of the prompt's.
 
-    A dataclass, since a model of pydantic's takes three times as long to make, and each request makes several.
+    A dataclass, since a model of pydantic's takes several times as long to make, and each request makes three.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

@@ -19,7 +19,7 @@ def test_asking_and_resuming_are_cheap(tmp_path: Path) -> None:
     )  # its own bounds are for a quiet machine
     result = json.loads(out.read_text(encoding="utf-8"))
     asking, resuming = result["asking"], result["resuming"]
-    # In processor time, which other programs disturb less than the clock: about 1.5 times the bare loop, and 9 µs a question.
-    assert asking["stage_cpu_us"][0] < 2.2 * asking["bare_cpu_us"][0]
+    # In processor time, which other programs disturb less than the clock: about 1.25 times the bare loop, and 9 µs a question.
+    assert asking["stage_cpu_us"][0] < 1.7 * asking["bare_cpu_us"][0]
     assert asking["peak_mib"] < 200 and resuming["peak_mib"] < 200
     assert resuming["cpu_seconds"] / 40_000 * 1e6 < 20
