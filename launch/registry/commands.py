@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from launch.registry.changes import Change
     from launch.registry.store import Registry, Version
 
-app = typer.Typer(
-    help="Keep versions of a model: what each is made of, which one is served, and the way back.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 Word = Annotated[str, typer.Argument(metavar="VERSION", help="A version's number, or an alias.")]
 Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
@@ -41,7 +38,10 @@ def where(
     ] = "",
     name: Annotated[str, typer.Option(help="The registered model's name.")] = "finr1",
 ) -> None:
-    """Keep versions of a model: what each is made of, which one is served, and the way back."""
+    """Keep versions of a model: what each is made of, which one is served, and the way back.
+
+    Example: finr1 models list
+    """
     from launch import recipe
 
     asked = {"folder": (folder or home() / "runs" / "registry").absolute(), "uri": uri, "name": name}
