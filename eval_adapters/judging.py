@@ -24,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from eval_adapters.judge_plan import ANSWERED, Case, Plan, case, make_plan, wordy
 from eval_adapters.judge_settings import JudgeSettings, JudgeSpec
+from eval_adapters.lock import alone
 from eval_adapters.reviews import RESULT, Row, json_lines, read_result, sha256
 from eval_adapters.settings import EvalSettings, ModelSpec
 from reward_plugins.errors import Refused
@@ -104,10 +105,13 @@ def judge_model(settings: EvalSettings, model: ModelSpec) -> dict[str, dict[str,
     """Judge every set of a recipe that one model has finished, by the recipe's `judge`; see `judge_result`."""
     if settings.judge is None:
         return {}
-    folders = {each.label: settings.out / model.name / each.label for each in settings.sets}
-    return {
-        label: judge_result(folder, settings.judge) for label, folder in folders.items() if (folder / RESULT).is_file()
-    }
+    judged = {}
+    for each in settings.sets:
+        folder = settings.out / model.name / each.label
+        if (folder / RESULT).is_file():
+            with alone(folder):
+                judged[each.label] = judge_result(folder, settings.judge)
+    return judged
 
 
 def read_judged(folder: Path) -> tuple[dict[str, Any], dict[int, bool]] | None:
@@ -122,7 +126,9 @@ def read_judged(folder: Path) -> tuple[dict[str, Any], dict[int, bool]] | None:
     result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     file = folder / VERDICTS
     if judged["reviews_sha256"] != result["reviews_sha256"] or judged["verdicts_sha256"] != sha256(file):
-        raise Refused(f"{folder / JUDGED} was made of other answers or verdicts; run finr1 eval again")
+        raise Refused(
+            f"{folder / JUDGED} was made of other answers or verdicts; run finr1 eval with its judge again, or delete it"
+        )
     return judged, {each["index"]: each["verdict"] for each in json_lines(file) if each["verdict"] is not None}
 
 

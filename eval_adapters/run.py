@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from eval_adapters import catalogue, identity, loading, reviews
+from eval_adapters.lock import alone
 from eval_adapters.reviews import RESULT, sha256
 from eval_adapters.rows import FAILURES, Asked, SetRow
 from eval_adapters.settings import EvalSettings, ModelSpec, SetSpec
@@ -103,7 +104,8 @@ def run_one(settings: EvalSettings, model: ModelSpec, api_url: str = "", model_i
             results[label] = _in_order(settings, run.folder / RESULT)
             continue
         try:
-            results[label] = _evaluate(settings, run, api_url or model.api_url or "", model_id, state)
+            with alone(run.folder):
+                results[label] = _evaluate(settings, run, api_url or model.api_url or "", model_id, state)
         except Refused as trouble:
             troubles.append(str(trouble))
     if troubles:

@@ -18,6 +18,7 @@ from small_sets import Golds, recipe, row, rows, well_formed, write_set
 
 from eval_adapters.catalogue import of
 from eval_adapters.loading import load
+from eval_adapters.lock import alone
 from eval_adapters.reviews import count, json_lines, read_result
 from eval_adapters.run import mend_tail, plan, run_one
 from eval_adapters.settings import EvalSettings, Generation, ModelSpec, SetSpec
@@ -339,6 +340,16 @@ def test_killed_at_any_moment_it_goes_on_and_asks_no_finished_row_again(tmp_path
     assert not list((tmp_path / "out").rglob("*.rerun-*"))
     names = {each["prompt"][-1]["content"]: each["id"] for each in content}
     assert not done & {names[question] for question in other.questions}
+
+
+def test_a_second_start_leaves_a_running_one_alone(tmp_path: Path) -> None:
+    content = rows(3)
+    with serve(Golds(content)) as server:
+        settings = recipe(tmp_path / "out", write_set(tmp_path / "test", content), server.url)
+        with alone(tmp_path / "out" / "m" / "finmath"), pytest.raises(Refused, match="another run is at work there"):
+            evaluate(settings)
+        assert server.requests == []
+        assert states(evaluate(settings)) == (3, 0, 0, 0)
 
 
 def test_a_torn_last_line_is_cut_off_and_a_whole_one_is_ended(tmp_path: Path) -> None:
