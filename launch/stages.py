@@ -159,7 +159,7 @@ def _server_of(teachers: Sequence[Teacher]) -> ask.Serve:
     }
     for teacher in teachers:
         if teacher.serve:
-            teacher.model = served[teacher.name].served_name or served[teacher.name].model
+            teacher.model = served[teacher.name].model  # the weights, not a name that may pass on to others
 
     @contextlib.contextmanager
     def serve(teacher: Teacher) -> Iterator[tuple[str, str]]:
