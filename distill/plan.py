@@ -125,6 +125,7 @@ class Plan:
         self._asked_by_system = self._asked_by.copy()
         self._asked_by_system.update(f"system\0{self._system}\0".encode())
         self._is_first_run = not len(self.journal) and not self.out
+        self._unasked = Look(wanted=self.teacher.samples)
 
     @property
     def ended(self) -> int:
@@ -168,7 +169,7 @@ class Plan:
             return Look(without_solution=1)
         journal = self.journal
         if self._is_first_run:
-            return Look(wanted=self.teacher.samples)
+            return self._unasked
         request_ids = self.request_ids(question, self.prompt(question))
         if len(request_ids) == 1 and journal.is_answered(request_ids[0]):
             return _ANSWERED
@@ -185,8 +186,8 @@ class Plan:
                 answered += self.keep_changed
         return Look(wanted, answered, errors, in_batch, changed)
 
-    def add(self, look: Look, times: int = 1) -> None:
-        """Count a question, or several that stand alike."""
+    def add(self, look: Look, times: int) -> None:
+        """Count so many questions that stand alike."""
         self.wanted += times * look.wanted
         self.answered += times * look.answered
         self.errors += times * look.errors
@@ -233,15 +234,14 @@ class Survey:
         resumed = any(len(plan.journal) for plan in plans)
         for offset, question in located(questions, skip_bad, self.bad, self._glance if resumed else None):
             self.count += 1
-            if self._finished:
-                alike[self._finished] += 1
-                self._finished = ()
-                continue
-            for plan in plans:
-                look = plan.look(question, self.count)
-                plan.add(look)
-                if look.left:
-                    plan.offsets.append(offset)
+            looks: tuple[Look, ...] = self._finished
+            self._finished = ()
+            if not looks:
+                looks = tuple([plan.look(question, self.count) for plan in plans])
+                for plan, look in zip(plans, looks, strict=True):
+                    if look.left:
+                        plan.offsets.append(offset)
+            alike[looks] += 1
         for looks, times in alike.items():
             for plan, look in zip(plans, looks, strict=True):
                 plan.add(look, times)
