@@ -6,32 +6,14 @@ Usage: answer.py sft|rl < questions.json. A question is an object with the key `
 
 import dataclasses
 import enum
-import importlib.machinery
 import json
 import sys
 import types
 import typing
-from pathlib import Path
 from typing import Any
 
 STACK = sys.argv[1]
 Turns = list[dict[str, str]]
-
-
-def without_packages_own_imports(*names: str) -> None:
-    """Let modules of a package be imported one by one, without what the package itself imports beside them."""
-    for name in names:
-        parent, _, last = name.rpartition(".")
-        package = types.ModuleType(name)
-        package.__path__ = [str(Path(place) / last) for place in sys.modules[parent].__path__]
-        package.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
-        sys.modules[name] = package
-
-
-def do_without(*names: str) -> None:
-    """Make packages look as if they were not installed, which those that import them can do without."""
-    for name in names:
-        sys.modules[name] = None  # type: ignore[assignment]
 
 
 def keys() -> dict[str, Any]:
@@ -108,7 +90,7 @@ def learned(model: str, template: str, talks: list[Turns]) -> list[dict[str, Any
     A conversation is a list of {role, content}.
     """
     from llamafactory.data.template import get_template_and_fix_tokenizer
-    from llamafactory.hparams.data_args import DataArguments
+    from llamafactory.hparams import DataArguments
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -187,11 +169,6 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 questions = json.load(sys.stdin)
 if all(question["ask"] == "sent" for question in questions):
-    do_without("torch")  # a tokenizer needs none, and its import takes three of the four seconds
-elif STACK == "sft" and not any(question["ask"] == "keys" for question in questions):
-    # A template needs neither LLaMA-Factory's collators and trainers nor pictures: a third of the time to start.
-    do_without("scipy", "torchvision")
-    import llamafactory  # noqa: F401  (the parent of the two)
-
-    without_packages_own_imports("llamafactory.data", "llamafactory.hparams")
+    # A tokenizer needs no torch, whose import takes three of the four seconds; transformers does without it.
+    sys.modules["torch"] = None  # type: ignore[assignment]
 print("\n" + json.dumps([answer(question) for question in questions]))

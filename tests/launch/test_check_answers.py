@@ -1,4 +1,4 @@
-"""What is known of the engines without starting one, and what is asked of a part of them, is what they say themselves."""
+"""What is known of the engines without starting one is what they say themselves."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from launch import models, stacks
+from launch import stacks
 from launch.check import inside
 
 pytestmark = pytest.mark.engine
-
-TALK = [{"role": "user", "content": "净利润增长率是多少？"}, {"role": "assistant", "content": "<answer>8.5%</answer>"}]
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +42,3 @@ def test_answers_for_other_pins_are_passed_over(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(stacks, "identity", lambda stack: "other pins")
     monkeypatch.setattr(inside, "_ask", lambda stack, questions: [{"value": "asked"} for _ in questions])
     assert inside.value("sft", ask="templates") == "asked"
-
-
-def test_templates_say_the_same_with_all_of_the_engine_imported() -> None:
-    model = str(models.unpack())
-    names = ("chatml", "qwen", "llama3")
-    learned = [{"ask": "learned", "model": model, "template": name, "talks": [TALK]} for name in names]
-    lean = inside._ask("sft", learned)
-    assert all(reply["value"][0]["prompt_ids"] for reply in lean)
-    assert lean == inside._ask("sft", [*learned, {"ask": "keys"}])[:-1]
