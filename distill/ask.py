@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from pydantic import Field, model_validator
 from rich.box import SIMPLE
 from rich.progress import Progress
@@ -114,7 +113,7 @@ def run(settings: Settings, serve: Serve | None = None) -> dict[str, Any]:
             with contextlib.ExitStack() as servers:
                 asked = [plan for plan in survey.plans if plan.teacher.kind == "endpoint" and plan.left]
                 lines = {plan.teacher.name: _line(plan.teacher, serve, servers) for plan in asked}
-                uvloop.run(_ask_all(settings, asked, lines, journal, book, bars))
+                asyncio.run(_ask_all(settings, asked, lines, journal, book, bars))
         finally:
             _show(survey.plans, book, bars)
         if book.reached:
