@@ -15,7 +15,8 @@ def run(folder: Path, change: str, last: int) -> int:
     The process comes from a fork server that has MLflow loaded, and no database open.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow", "launch.registry.changes"])
+    stores = ["mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"]
+    context.set_forkserver_preload(["mlflow", *stores, "launch.registry.changes"])
     process = context.Process(target=_change, args=(folder, change, last))
     process.start()
     process.join(120)
