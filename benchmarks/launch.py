@@ -3,8 +3,9 @@
 
 python benchmarks/launch.py sft|grpo --model MODEL_FOLDER [--pairs 3] [--steps 30]
 
-Step time is the trainer's own `train_runtime` over its steps; start is everything else of the command's wall time. The check's
-verdicts are kept between runs, so a first, uncounted run of each form comes before the pairs.
+Step time is the trainer's own `train_runtime` over its steps; start is everything else of the command's wall time, and of
+processor seconds all that the command and its children took (a busy machine stretches these less). The check's verdicts are kept
+between runs, so a first, uncounted run of each form comes before the pairs; the form that begins changes with each pair.
 """
 
 from __future__ import annotations
@@ -41,17 +42,21 @@ def main() -> None:
         one_run = {"sft": sft, "grpo": grpo}[options.engine]
         runs: list[dict[str, Any]] = []
         for pair in range(options.pairs + 1):
-            both = {form: one_run(home, form, options.model.resolve(), options.steps) for form in ("bare", "glue")}
+            forms = ("bare", "glue") if pair % 2 else ("glue", "bare")
+            both = {form: one_run(home, form, options.model.resolve(), options.steps) for form in forms}
             if pair:
                 runs.append(both)
             print(f"pair {pair}: {both}" + ("" if pair else " (not counted)"), file=sys.stderr, flush=True)
     steps = [pair["glue"]["step_s"] / pair["bare"]["step_s"] for pair in runs]
     starts = [pair["glue"]["start_s"] - pair["bare"]["start_s"] for pair in runs]
+    processor = [pair["glue"]["cpu_s"] - pair["bare"]["cpu_s"] for pair in runs]
     print(
         json.dumps(
             {
                 "step_time_ratio": round(statistics.median(steps), 4),
                 "start_more_s": round(statistics.median(starts), 2),
+                "cpu_more_s": round(statistics.median(processor), 2),
+                "load_at_end": round(os.getloadavg()[0], 1),
                 "pairs": runs,
             },
             indent=1,
@@ -104,14 +109,24 @@ def grpo(home: Path, form: str, model: Path, steps: int) -> dict[str, float]:
 
 
 def timed(words: list[str], home: Path, out: Path, env: dict[str, str], steps: int) -> dict[str, float]:
-    """Run a command to its end; the trainer's own time for a step, and the rest of the wall time."""
+    """Run a command to its end; the trainer's own time for a step, the rest of the wall time, and processor seconds."""
     env = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    log = home / "command.log"
     begin = time.monotonic()
-    subprocess.run(words, check=True, cwd=home, env=env, capture_output=True)
+    with log.open("wb") as said:
+        process = subprocess.Popen(words, cwd=home, env=env, stdout=said, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
     wall = time.monotonic() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(words)} ended with {process.returncode}:\n{log.read_text('utf-8', 'replace')[-3000:]}")
     history = json.loads((out / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     trained = next(line["train_runtime"] for line in reversed(history) if "train_runtime" in line)
-    return {"step_s": round(trained / steps, 4), "start_s": round(wall - trained, 2)}
+    return {
+        "step_s": round(trained / steps, 4),
+        "start_s": round(wall - trained, 2),
+        "cpu_s": round(used.ru_utime + used.ru_stime, 2),
+    }
 
 
 if __name__ == "__main__":
