@@ -63,6 +63,7 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
     found += adapters.adapter(sound, place)
     found += surroundings.optional_packages("sft", sound, place.machine)
     found += surroundings.goes_on_from(sound, place)
+    found += surroundings.ray(sound)
     found += surroundings.arithmetic(sound, place.machine)
     found += surroundings.attention("sft", sound, place.machine)
     found += surroundings.quantisation("sft", sound, place.machine)

@@ -115,6 +115,18 @@ def optional_packages(stack: str, asked: Mapping[str, Any], machine: Machine) ->
         yield lacking("packages", f"optim: {optimiser} needs the package bitsandbytes in the stack {stack}; install it")
 
 
+def ray(asked: Mapping[str, Any]) -> Findings:
+    """Whether a LLaMA-Factory recipe with workers of Ray will be run by Ray, and Ray is there."""
+    if int(asked.get("ray_num_workers", 1)) < 2:
+        return
+    if os.environ.get("USE_RAY", "").lower() not in ("1", "true", "y"):  # as LLaMA-Factory reads it
+        yield note("ray", "ray_num_workers is without effect unless USE_RAY=1 is set in the environment")
+    elif not has_package("sft", "ray"):
+        yield lacking(
+            "ray", 'ray_num_workers: Ray is not in the stack sft; uv pip install --python .venvs/sft "ray[default]"'
+        )
+
+
 def goes_on_from(asked: Mapping[str, Any], place: Place) -> Findings:
     """Whether the checkpoint is there that the recipe names."""
     named = asked.get("resume_from_checkpoint")

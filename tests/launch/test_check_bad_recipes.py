@@ -17,7 +17,7 @@ from small_runs import GRPO, SFT, furnish, register, rewrite, rows_of, write
 
 from distill.dataset_info import entry
 from launch import cli, engine
-from launch.check import Place, State, place, rewards
+from launch.check import Place, State, place, rewards, surroundings
 from launch.check.finding import of
 from launch.check.kinds import look_over
 
@@ -600,6 +600,20 @@ def test_a_port_that_is_taken_keeps_a_launch_from_starting(
             assert code == 2
             assert f"main_process_port: port {port} on 127.0.0.1 is in use" in said
     assert no_engine == []
+
+
+def test_workers_of_ray_need_ray(
+    run_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine(monkeypatch, 0)
+    path = recipe_of(SFT, Bad("", (), {"ray_num_workers": 2}), run_home)
+    monkeypatch.delenv("USE_RAY", raising=False)
+    assert finr1("check", path, monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    monkeypatch.setenv("USE_RAY", "1")
+    monkeypatch.setattr(surroundings, "has_package", lambda stack, module: module != "ray")
+    code, said = finr1("check", path, monkeypatch=monkeypatch, capsys=capsys)
+    assert code == 2
+    assert "Ray is not in the stack sft" in said
 
 
 def test_another_machine_is_checked_for_by_its_cards(
