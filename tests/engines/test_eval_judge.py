@@ -25,17 +25,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
 
 SAID = {
     "What does a bond's duration measure?": ("sensitivity to interest rates", "how the price reacts to yields"),
-    "What is liquidity?": ("how fast an asset can be sold at its price", "the speed of selling without a discount"),
     "What is working capital?": ("current assets less current liabilities", "the number of staff"),
 }
-"""Gold and answer by question: two answers are right in other words, one is wrong."""
+"""Gold and answer by question: one answer is right in other words, one is wrong."""
 
 
 def model(request: dict[str, Any]) -> Reply:
     return completion(f"<think>I know.</think><answer>{SAID[request['messages'][-1]['content']][1]}</answer>")
 
 
-@pytest.mark.timeout(900)  # four verdicts; minutes where others use the CPU, too
+@pytest.mark.timeout(900)  # two verdicts; minutes where others use the CPU, too
 def test_a_judge_that_is_not_up_to_it_is_found_out(real_model: Path, home: Path) -> None:
     rows = [{"question": question, "gold": gold, "answer_type": "text"} for question, (gold, _) in SAID.items()]
     (home / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -47,13 +46,13 @@ def test_a_judge_that_is_not_up_to_it_is_found_out(real_model: Path, home: Path)
         flags={"transformers": {"cb-num-blocks": 32, "cb-max-batch-tokens": 256}},
     )
     with serve(model) as answers, serving(judging) as endpoint:
-        judge = {"api_url": endpoint.url, "model": endpoint.model_id, "max_tokens": 48, "timeout_s": 300.0}
+        judge = {"api_url": endpoint.url, "model": endpoint.model_id, "max_tokens": 32, "timeout_s": 500.0}
         prompt = str(KIT / "recipes/prompts/think_answer.txt")
         asked = {
             "out": "eval",
             "models": [{"name": "m", "api_url": answers.url}],
             "sets": [{"benchmark": "finr1_jsonl", "path": "mine.jsonl", "subset": "mine", "system_prompt": prompt}],
-            "judge": {"judges": [judge], "repeat_rows": 0, "bias_rows": 0, "control_rows": 1},
+            "judge": {"judges": [judge], "repeat_rows": 0, "bias_rows": 0, "control_rows": 0},
         }
         Path("eval.yaml").write_text(json.dumps(asked), encoding="utf-8")
         with pytest.raises(Refused, match="m on mine: no judged score, since") as refused:
