@@ -16,6 +16,9 @@ from launch import stacks, stages
 from launch.engine import environment
 from launch.paths import KIT
 
+# EvalScope's own tables use a keyword that pandas is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
+
 ROWS = 4
 
 
