@@ -98,3 +98,15 @@ def test_dianjin_by_its_files(tmp_path: Path) -> None:
         "fin_qa": "25.0\\%",
         "exam": "对利率的敏感度",
     } and not bad
+
+
+def test_a_set_of_one_split_is_read_from_its_folder(tmp_path: Path) -> None:
+    """Its files say nothing of a split: the catalogue must not look for one in their names."""
+    exam = {"text": "1、下列属于货币政策工具的是（）。\nA、公开市场业务\nB、国债\n答案：A\n分析解释：央行的工具。"}
+    write(tmp_path / "FinCorpus" / "data" / "fin_exam.jsonl.gz", [exam])
+    write(tmp_path / "FinCorpus" / "data" / "fin_articles.jsonl.gz", [{"text": "甲公司公告：拟回购股份。"}])
+    good, bad = read("fincorpus", tmp_path / "FinCorpus")
+    assert [question.gold for question in good] == ["A"] and not bad
+    write(tmp_path / "quant.jsonl", [{"context": "averages", "question": "How long a window?", "answer": "20 days"}])
+    good, _ = read("financeqt", tmp_path / "quant.jsonl")
+    assert good[0].context == "averages"
