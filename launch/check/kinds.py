@@ -20,6 +20,7 @@ from launch.check.finding import Finding, holds, lacking, mistake
 from launch.check.grpo_recipes import grpo
 from launch.check.place import Place
 from launch.check.sft_recipes import merge, sft
+from launch.gateway.settings import GatewaySettings
 from launch.report import ReportSettings
 from launch.serve_compress import CompressSettings
 from launch.server import ServeSettings
@@ -37,6 +38,7 @@ TOLD_BY: dict[str, set[str]] = {
     "screen": {"traces"},
     "eval": {"sets"},
     "report": {"evaluations"},
+    "gateway": {"versions", "metrics_port"},
     "chat": {"suggestions", "origins", "data"},
     "compress": {"modifiers"},
     "serve": {"model"},
@@ -55,6 +57,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "serve": ServeSettings,
     "compress": CompressSettings,
     "chat": ChatSettings,
+    "gateway": GatewaySettings,
 }
 """The settings of the kinds that are no engine's own."""
 

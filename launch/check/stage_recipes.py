@@ -18,6 +18,8 @@ from launch.check.checked import Checked, model_folder
 from launch.check.evaluation import evaluation
 from launch.check.finding import Findings, holds, lacking, mistake
 from launch.check.place import Place
+from launch.gateway.rule import rule_map
+from launch.gateway.settings import LOOPBACK, GatewaySettings
 from launch.report import ReportSettings
 from launch.serve_command import objections
 from launch.serve_compress import CompressSettings
@@ -56,6 +58,8 @@ def stage(kind: type[BaseModel], asked: Mapping[str, Any], place: Place, serve: 
                 found.append(place.missing("data", place.path(path), "evaluations, runs", "evaluate and train first"))
     elif isinstance(settings, ChatSettings):
         found += _chat(settings, place)
+    elif isinstance(settings, GatewaySettings):
+        found += _gateway(settings, place)
     elif isinstance(settings, ServeSettings):
         found += serving(settings, place)
     elif isinstance(settings, CompressSettings):
@@ -91,6 +95,22 @@ def _chat(settings: ChatSettings, place: Place) -> Findings:
     for key, path in (*prompts, ("suggestions", settings.suggestions)):
         if path and not place.path(path).is_file():
             yield place.missing("data", place.path(path), key, "name another file")
+
+
+def _gateway(settings: GatewaySettings, place: Place) -> Findings:
+    for host, port, key in (
+        (settings.host, settings.port, "port"),
+        (LOOPBACK, settings.metrics_port, "metrics_port"),
+        (LOOPBACK, settings.watch.port, "watch, port"),
+    ):
+        yield from surroundings.port_to_take(host, port, key)
+    for name in settings.key_variables:
+        yield from surroundings.key_in_environment(name, "api_key_envs, api_key_env")
+    if settings.general:
+        try:
+            rule_map(place.path(settings.rule))
+        except Refused as refusal:
+            yield mistake("rule", str(refusal))
 
 
 def made_by(kind: str, asked: Mapping[str, Any]) -> tuple[list[Path], list[str]]:
