@@ -14,6 +14,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -48,18 +49,31 @@ def main() -> None:
     with ExitStack() as stack:
         url = options.url or f"http://127.0.0.1:{_stand_in(stack)}/v1"
         settings = _recipe(url, stack.enter_context(tempfile.TemporaryDirectory(prefix="gw-")))
-        through = stack.enter_context(gateway(settings)).url
-        pairs = []
+        up = stack.enter_context(gateway(settings))
+        pairs, used = [], _cpu_s(up.pid)
         for number in range(options.pairs + 1):
-            ways = {"alone": url, "gateway": through}
+            ways = {"alone": url, "gateway": up.url}
             order = list(ways) if number % 2 else list(reversed(ways))
             pair = {way: asyncio.run(_load(ways[way], options)) for way in order}
             print(f"pair {number}: {pair}" + ("" if number else " (not counted)"), file=sys.stderr, flush=True)
             if number:
                 pairs.append(pair)
+        spent = _cpu_s(up.pid) - used
     ratios = [pair["gateway"]["answers_per_s"] / pair["alone"]["answers_per_s"] for pair in pairs]
-    found = {"ratio": round(statistics.median(ratios), 4), "ratios": [round(ratio, 4) for ratio in ratios]}
+    found = {
+        "ratio": round(statistics.median(ratios), 4),
+        "ratios": [round(ratio, 4) for ratio in ratios],
+        "haproxy_cpu_ms_per_answer": round(1000 * spent / (options.requests * (options.pairs + 1)), 2),
+        "load_average": round(os.getloadavg()[0], 1),
+    }
     print(json.dumps({**found, "at_once": AT_ONCE, "server": options.model, "pairs": pairs}, indent=1))
+
+
+def _cpu_s(master: int) -> float:
+    """Processor seconds that HAProxy's worker has used so far; other programs' load does not change them much."""
+    (worker,) = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _load(url: str, options: argparse.Namespace) -> dict[str, float]:
@@ -76,7 +90,7 @@ async def _load(url: str, options: argparse.Namespace) -> dict[str, float]:
                 answer.raise_for_status()
                 await answer.content.readline()
                 first_bytes.append(time.perf_counter() - begun)
-                if b"[DONE]" not in await answer.read():
+                if not re.search(rb'"finish_reason": ?"', await answer.read()):
                     raise SystemExit(f"an answer from {url} broke off")
 
     limit = aiohttp.ClientTimeout(total=600)
@@ -129,7 +143,7 @@ async def _chat(request: web.Request) -> web.StreamResponse:
     for number in range(tokens):
         await stream.write(f'data: {{"choices":[{{"index":0,"delta":{{"content":"{number} "}}}}]}}\n\n'.encode())
         await asyncio.sleep(1.0 / tokens)
-    await stream.write(b"data: [DONE]\n\n")
+    await stream.write(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
     return stream
 
 
