@@ -27,11 +27,12 @@ bench: kit
 	$(KIT)/python benchmarks/stages.py
 
 # The environment of the kit itself, made anew when its pinned file changes; the engines' follow on first use.
+# Compiled, for its commands start often, and not every machine lets Python keep what it compiles.
 kit: $(UV)
 	@if ! cmp -s stacks/kit.txt .venvs/kit/.made-from; then \
 	  echo "stack kit: installing stacks/kit.txt into .venvs/kit (once)"; \
 	  rm -rf .venvs/kit && UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --python .venv/bin/python .venvs/kit && \
-	  $(UV) pip sync --quiet --require-hashes --python .venvs/kit stacks/kit.txt && \
+	  $(UV) pip sync --quiet --require-hashes --compile-bytecode --python .venvs/kit stacks/kit.txt && \
 	  $(UV) pip install --quiet --no-deps --python .venvs/kit --editable . && \
 	  ln -sf ../../.venvs/kit/bin/finr1 .venv/bin/finr1 && \
 	  cp stacks/kit.txt .venvs/kit/.made-from; \

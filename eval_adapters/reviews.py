@@ -79,8 +79,17 @@ def read_reviews(file: Path) -> list[Row]:
     """The reviewed rows in the order of the test set; a missing file is no rows.
 
     Of two reviews of one row the later one counts, and a torn line is passed over, as in EvalScope's own cache.
+
+    Raises:
+        Refused: the rows were scored by an older version of the kit, which noted less about them.
     """
-    rows = {row.index: row for row in map(_row, json_lines(file))}
+    try:
+        rows = {row.index: row for row in map(_row, json_lines(file))}
+    except KeyError as missing:
+        raise Refused(
+            f"{file}: its rows were scored by another version of the kit (no {missing}); "
+            "run finr1 eval again, which scores the same answers anew"
+        ) from None
     return [rows[index] for index in sorted(rows)]
 
 

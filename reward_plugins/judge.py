@@ -223,9 +223,14 @@ class Judge:
 
 
 def read_reply(reply: bytes) -> Judgement:
-    """Read a chat completion whose content must be exactly one JSON verdict; anything else is "unreadable"."""
+    """Read a chat completion whose content must be exactly one JSON verdict; anything else is "unreadable".
+
+    An error that came with status 200, as some gateways send it, is "refused": the judge has said nothing.
+    """
     try:
         body: Any = json.loads(reply)
+        if isinstance(body, dict) and body.get("error") and not body.get("choices"):
+            return Judgement(None, "refused", "an error with status 200")
         content = body["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return Judgement(None, "unreadable", "the reply is no chat completion with a JSON verdict")

@@ -90,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
             "moody": verdict if self.server.replied[text] % 2 == 0 else verdict.replace("5", "1"),
         }
         reply: Any = {"choices": [{"message": {"content": contents.get(manner, "")}}], "usage": _USAGE}
+        if manner == "error in a 200":
+            reply = {"error": {"message": "the backend is gone", "code": 502}}
         raw = b"\x00\xff no json" if manner == "garbage" else json.dumps(reply).encode()
         if manner == "floods":
             raw = b"x" * 300_000

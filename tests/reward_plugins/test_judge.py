@@ -46,6 +46,7 @@ def test_a_verdict_in_wrapping_is_read(manner: str) -> None:
         ("two verdicts", "unreadable"),
         ("garbage", "unreadable"),
         ("http 500", "refused"),
+        ("error in a 200", "refused"),
         ("hangs", "timeout"),
         ("drips", "timeout"),
         ("floods", "unreachable"),
