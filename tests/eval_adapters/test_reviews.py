@@ -18,5 +18,5 @@ def test_rows_of_an_older_version_are_refused_in_a_sentence(tmp_path: Path) -> N
         "sample_score": {"score": score, "sample_metadata": {"gold": "1", "question": "1 + 0?"}},
     }
     file.write_text(json.dumps(review) + "\n", encoding="utf-8")
-    with pytest.raises(Refused, match="another version of the kit.*run finr1 eval again"):
+    with pytest.raises(Refused, match=r"another version of the kit.*run finr1 eval again"):
         read_reviews(file)
