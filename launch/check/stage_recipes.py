@@ -18,6 +18,7 @@ from launch.check.checked import Checked, model_folder
 from launch.check.evaluation import evaluation
 from launch.check.finding import Findings, holds, lacking, mistake
 from launch.check.place import Place
+from launch.gateway.aliases import followed
 from launch.gateway.rule import rule_map
 from launch.gateway.settings import LOOPBACK, GatewaySettings
 from launch.report import ReportSettings
@@ -106,6 +107,10 @@ def _gateway(settings: GatewaySettings, place: Place) -> Findings:
         yield from surroundings.port_to_take(host, port, key)
     for name in settings.key_variables:
         yield from surroundings.key_in_environment(name, "api_key_envs, api_key_env")
+    try:
+        followed(settings)
+    except Refused as refusal:
+        yield lacking("versions", str(refusal))
     if settings.general:
         try:
             rule_map(place.path(settings.rule))

@@ -11,6 +11,7 @@ import typer
 from launch import listening, recipe
 from launch.engine import EngineFailed
 from launch.gateway import Do, running
+from launch.gateway.aliases import followed
 from launch.gateway.settings import GatewaySettings
 from launch.paths import home
 
@@ -22,7 +23,7 @@ def carry_out(path: str, do: Do, overrides: Sequence[str], questions: Path | Non
         Refused: the recipe, the environment or the questions are not fit for it.
         EngineFailed: HAProxy ended by itself or did not take up a new configuration.
     """
-    settings = recipe.settings(GatewaySettings, recipe.load(path, list(overrides)), path)
+    settings = followed(recipe.settings(GatewaySettings, recipe.load(path, list(overrides)), path))
     if do is Do.measure:
         from launch.gateway.measure import OURS, measure
 

@@ -16,6 +16,7 @@ LOOPBACK = "127.0.0.1"
 
 _RESERVED = ("gateway", "metrics", "general")
 """The gateway's own section names, and the general model's."""
+_NUMBERED = re.compile(r"v[1-9]\d*")
 _KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """A bearer token as RFC 6750 (2.1) writes it; nothing in it means anything to HAProxy's configuration."""
 
@@ -60,10 +61,13 @@ class Server(BaseModel):
         return urlsplit(self.url).path.removesuffix("/v1")
 
 
+Weight = Annotated[int, Field(ge=0, le=10_000)]
+
+
 class Version(Server):
     """A version of the tuned model; `weight` is its share of the users beside the other versions' weights."""
 
-    weight: int = Field(ge=0, le=10_000)
+    weight: Weight = 0
 
 
 class GatewaySettings(BaseModel):
@@ -71,11 +75,16 @@ class GatewaySettings(BaseModel):
 
     `split` is mixed into each user's place: another word deals the users anew. `general` takes what `rule` calls
     `other`; `unsure` says who gets a body that could not be read. `answer_s` bounds the silence of a model.
+
+    With `registry`, a folder of `finr1 models`, the versions are named v1, v2 ... as they are numbered there, and
+    `weights` gives each alias its share; who that is, the registry says.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     versions: dict[Name, Version] = Field(min_length=1)
+    registry: str | None = None
+    weights: dict[str, Weight] | None = None
     split: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$")] = "1"
     general: Server | None = None
     rule: str = "recipes/gateway/finance.rule"
@@ -92,7 +101,15 @@ class GatewaySettings(BaseModel):
     def _somebody_answers(self) -> GatewaySettings:
         if taken := [name for name in self.versions if name in _RESERVED]:
             raise ValueError(f"a version cannot be named {taken[0]!r}: the gateway uses that name itself")
-        if not any(version.weight for version in self.versions.values()):
+        if (self.registry is None) != (self.weights is None):
+            raise ValueError("registry and weights (of its aliases) go together; give both or neither")
+        weighed = [name for name, version in self.versions.items() if version.weight]
+        if self.weights is not None:
+            if odd := [name for name in self.versions if not _NUMBERED.fullmatch(name)]:
+                raise ValueError(f"with a registry a version is named v1, v2 ... as it is numbered there, not {odd[0]!r}")
+            if weighed:
+                raise ValueError(f"{weighed[0]} has a weight of its own, and the registry's aliases give the weights")
+        if not weighed and not any((self.weights or {}).values()):
             raise ValueError("each version has weight 0: nobody would answer")
         if self.unsure == "general" and self.general is None:
             raise ValueError("unsure: general needs a general model")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 Word = Annotated[str, typer.Argument(metavar="VERSION", help="A version's number, or an alias.")]
+Gateway = Annotated[
+    str | None, typer.Option(metavar="RECIPE", help="Reload this running gateway, which follows the registry's aliases.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
@@ -160,6 +163,7 @@ def promote(
     word: Word,
     force: Annotated[bool, typer.Option("--force", help="Overrule what the evaluation says against it.")] = False,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the version.")] = "",
+    gateway: Gateway = None,
 ) -> None:
     """Make a version the champion, unless its evaluation is missing, not comparable, or significantly worse.
 
@@ -171,13 +175,14 @@ def promote(
         with _busy("reading the weights and comparing"):
             change = changes.promote(registry, word, force, reason)
         _say(change)
-    _say_served(context.obj.folder)
+    _hand_on(context.obj.folder, gateway)
 
 
 @app.command()
 def rollback(
     context: typer.Context,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the version.")] = "",
+    gateway: Gateway = None,
 ) -> None:
     """Put the last champion back; called again, the one before it.
 
@@ -189,7 +194,7 @@ def rollback(
         with _busy("reading the weights"):
             change = changes.roll_back(registry, reason)
         _say(change)
-    _say_served(context.obj.folder)
+    _hand_on(context.obj.folder, gateway)
 
 
 @app.command()
@@ -250,9 +255,23 @@ def _say(change: Change) -> None:
     _print(change.said)
 
 
-def _say_served(folder: Path) -> None:
+def _hand_on(folder: Path, gateway: str | None) -> None:
+    """Let the champion reach those who use it: a running gateway now, servers at their next start."""
     if CHAMPION in served(folder):
         _print([f"servers of {_short(link(folder, CHAMPION))} have it at their next start"])
+    if gateway is None:
+        return
+    from launch.gateway import Do
+    from launch.gateway.command import carry_out
+    from reward_plugins.errors import Refused
+
+    try:
+        carry_out(gateway, Do.reload, [], None)
+    except Refused as refusal:
+        raise Refused(
+            f"the registry has changed and the gateway has not: {refusal}; then finr1 gateway {gateway} reload"
+        ) from None
+    _print([f"the gateway of {gateway} has it now"])
 
 
 def _short(path: Path) -> str:

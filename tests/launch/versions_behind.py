@@ -124,7 +124,7 @@ async def _healthy(_: web.Request) -> web.Response:
 
 
 @contextmanager
-def recipe_for(weights: dict[str, tuple[str, int]], **more: Any) -> Iterator[GatewaySettings]:
+def recipe_for(weights: dict[str, tuple[str, int]], /, **more: Any) -> Iterator[GatewaySettings]:
     """A recipe on free ports and a data folder whose path is short enough for a socket."""
     port, metrics_port = free_ports()
     versions = {name: {"url": url, "weight": weight} for name, (url, weight) in weights.items()}
