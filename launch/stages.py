@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from distill.on_ray import Ray
 from distill.spread import Engine
 from distill.stage import StageSettings
 from distill.teachers import Teacher
-from launch import models, open_r1_engine, recipe, stacks, train, train_grpo
+from launch import models, recipe, stacks, train, train_grpo
 from launch.evaluate import run_eval
 from launch.paths import home
 from launch.report.command import run_report
@@ -97,33 +96,6 @@ def run_sft(name: str, *, overrides: list[str] | None = None) -> Summary:
     return train.sft(name, overrides or [])
 
 
-def run_grpo(
-    name: str,
-    *,
-    overrides: list[str] | None = None,
-    accelerate: str | None = None,
-    processes: int | None = None,
-    dry_run: bool = False,
-    engine: str = "trl",
-    open_r1: str | None = None,
-    python: str | None = None,
-) -> Summary:
-    """Reinforcement learning by TRL's GRPO trainer, of the kit's own stack or of a real open-r1 (`engine: open-r1`)."""
-    if engine == "open-r1":
-        return open_r1_engine.run(
-            name,
-            overrides or [],
-            open_r1=open_r1 or os.environ.get("FINR1_OPEN_R1"),
-            python=python or os.environ.get("FINR1_OPEN_R1_PYTHON"),
-            accelerate=accelerate,
-            processes=processes,
-            dry_run=dry_run,
-        )
-    if engine != "trl":
-        raise Refused(f"no engine is called {engine!r}; there are trl and open-r1")
-    return train_grpo.run(name, overrides or [], accelerate, processes, dry_run)
-
-
 def run_merge(name: str, *, overrides: list[str] | None = None) -> Summary:
     """An adapter merged into its base."""
     return train.merge(name, overrides or [])
@@ -136,7 +108,7 @@ STAGES: dict[str, Callable[..., Summary]] = {
     "overlap": run_overlap,
     "export": run_export,
     "sft": run_sft,
-    "grpo": run_grpo,
+    "grpo": train_grpo.by_engine,
     "merge": run_merge,
     "eval": run_eval,
     "report": run_report,

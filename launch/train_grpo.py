@@ -10,11 +10,12 @@ from typing import Any
 
 from rich.console import Console
 
-from launch import batch, check, engine, models, openr1, recipe, resolved, stacks
+from launch import batch, check, engine, models, open_r1_engine, openr1, recipe, resolved, stacks
 from launch.paths import KIT, home
 from launch.record import EngineRun, machine, weights
 from launch.server import has_gpu
 from launch.train import engine_env, log_of, need_space, row_count, write_recipe
+from reward_plugins.errors import Refused
 
 
 def run(
@@ -63,6 +64,33 @@ def run(
     seconds = engine.run(words, name="GRPO", log=log_of(out), env=engine_env(model) | threads)
     run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): row_count(path) for path in sets})
     return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
+
+
+def by_engine(
+    name: str,
+    *,
+    overrides: list[str] | None = None,
+    accelerate: str | None = None,
+    processes: int | None = None,
+    dry_run: bool = False,
+    engine: str = "trl",
+    open_r1: str | None = None,
+    python: str | None = None,
+) -> dict[str, Any]:
+    """Reinforcement learning by TRL's GRPO trainer, of the kit's own stack or of a real open-r1 (`engine: open-r1`)."""
+    if engine == "open-r1":
+        return open_r1_engine.run(
+            name,
+            overrides or [],
+            open_r1=open_r1 or os.environ.get("FINR1_OPEN_R1"),
+            python=python or os.environ.get("FINR1_OPEN_R1_PYTHON"),
+            accelerate=accelerate,
+            processes=processes,
+            dry_run=dry_run,
+        )
+    if engine != "trl":
+        raise Refused(f"no engine is called {engine!r}; there are trl and open-r1")
+    return run(name, overrides or [], accelerate, processes, dry_run)
 
 
 def _gpus() -> int:

@@ -83,12 +83,12 @@ def grpo(
 
     Example: finr1 grpo recipes/grpo/smollm2_135m_cpu.yaml --accelerate recipes/accelerate/cpu_zero3.yaml --processes 2
     """
-    from launch.stages import run_grpo
+    from launch.train_grpo import by_engine
 
     shape = absolute(accelerate) if accelerate else None
     theirs = [str(Path(place).absolute()) if place else None for place in (open_r1, python)]
     print_summary(
-        run_grpo(
+        by_engine(
             absolute(path),
             overrides=set_,
             accelerate=shape,
