@@ -21,6 +21,7 @@ from rich.table import Table
 
 from launch import listening, stacks
 from launch.check.place import gpus, this_machine
+from launch.gateway import running as gateway
 from launch.paths import CACHE, KIT, STACKS, home
 from launch.record import versions
 from reward_plugins.errors import Refused
@@ -109,6 +110,10 @@ def _programs() -> Iterator[Line]:
         browser or "no Chromium",
         "" if browser else "only the web UI's tests need it; install chromium",
     )
+    try:
+        yield Line("HAProxy", "ok", gateway.program())
+    except Refused as refusal:
+        yield Line("HAProxy", "warn", "not found", f"only finr1 gateway needs it; {refusal}")
 
 
 def _room() -> Iterator[Line]:
