@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from distill.prompts import read_prompt
 from launch import engine, listening, models, recipe, stacks
 from launch.paths import KIT, home
-from launch.serve_settings import name_of
-from launch.server import ServeSettings, serving
+from launch.serving.server import ServeSettings, serving
+from launch.serving.settings import name_of
 from launch.webui import Page
 from reward_plugins.errors import Refused
 

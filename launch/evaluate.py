@@ -14,7 +14,7 @@ from eval_adapters.run import plan, run_one
 from eval_adapters.settings import EvalSettings
 from launch import adapters, models, recipe
 from launch.paths import home
-from launch.server import ServeSettings, serving
+from launch.serving.server import ServeSettings, serving
 from reward_plugins.errors import Refused
 
 Summary = dict[str, Any]

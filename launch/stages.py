@@ -17,7 +17,7 @@ from launch import models, recipe, stacks, train, train_grpo
 from launch.evaluate import run_eval
 from launch.paths import home
 from launch.report.command import run_report
-from launch.server import ServeSettings, serving
+from launch.serving.server import ServeSettings, serving
 from reward_plugins.errors import Refused
 
 Summary = dict[str, Any]

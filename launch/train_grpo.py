@@ -13,7 +13,7 @@ from rich.console import Console
 from launch import batch, check, engine, models, open_r1_engine, openr1, recipe, resolved, stacks
 from launch.paths import KIT, home
 from launch.record import EngineRun, machine, weights
-from launch.server import has_gpu
+from launch.serving.server import has_gpu
 from launch.train import engine_env, log_of, need_space, row_count, write_recipe
 from reward_plugins.errors import Refused
 

@@ -22,8 +22,8 @@ from launch.check.place import Place
 from launch.check.sft_recipes import merge, sft
 from launch.gateway.settings import GatewaySettings
 from launch.report import ReportSettings
-from launch.serve_compress import CompressSettings
-from launch.server import ServeSettings
+from launch.serving.compress import CompressSettings
+from launch.serving.server import ServeSettings
 from reward_plugins.errors import Refused, did_you_mean
 
 TOLD_BY: dict[str, set[str]] = {

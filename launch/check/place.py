@@ -10,7 +10,7 @@ from pathlib import Path
 
 from launch.check.finding import Finding, lacking, mistake, unknown
 from launch.paths import home
-from launch.server import has_gpu
+from launch.serving.server import has_gpu
 from reward_plugins.errors import Refused
 
 _AMPERE = 8.0

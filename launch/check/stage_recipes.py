@@ -22,9 +22,9 @@ from launch.gateway.aliases import followed
 from launch.gateway.rule import rule_map
 from launch.gateway.settings import LOOPBACK, GatewaySettings
 from launch.report import ReportSettings
-from launch.serve_command import objections
-from launch.serve_compress import CompressSettings
-from launch.server import ServeSettings
+from launch.serving.command import objections
+from launch.serving.compress import CompressSettings
+from launch.serving.server import ServeSettings
 from reward_plugins.errors import Refused
 
 

@@ -23,7 +23,7 @@ def compress(path: Recipe, set_: Set = None) -> None:
 
     Example: finr1 compress recipes/serve/awq_int4.yaml
     """
-    from launch.serve_compress import CompressSettings, run
+    from launch.serving.compress import CompressSettings, run
 
     print_summary(run(recipe.settings(CompressSettings, recipe.load(absolute(path), set_ or []), path)))
 
@@ -38,8 +38,8 @@ def serve(
 
     Example: finr1 serve recipes/serve/local.yaml --set model=runs/quickstart/grpo --restart
     """
-    from launch.serve_restart import serve_on
-    from launch.serve_settings import Restart, ServeSettings
+    from launch.serving.restart import serve_on
+    from launch.serving.settings import Restart, ServeSettings
 
     settings = recipe.settings(ServeSettings, recipe.load(absolute(path), set_ or []), path)
     if restart and settings.restart is None:
@@ -60,7 +60,7 @@ def health(
 
     Example: finr1 health http://127.0.0.1:8011/v1
     """
-    from launch.health import EXIT_CODES, look
+    from launch.serving.health import EXIT_CODES, look
 
     found, past = look(target, model, api_key_env, timeout)
     typer.echo("\n".join(filter(None, (str(found), past))))

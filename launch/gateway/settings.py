@@ -106,7 +106,9 @@ class GatewaySettings(BaseModel):
         weighed = [name for name, version in self.versions.items() if version.weight]
         if self.weights is not None:
             if odd := [name for name in self.versions if not _NUMBERED.fullmatch(name)]:
-                raise ValueError(f"with a registry a version is named v1, v2 ... as it is numbered there, not {odd[0]!r}")
+                raise ValueError(
+                    f"with a registry a version is named v1, v2 ... as it is numbered there, not {odd[0]!r}"
+                )
             if weighed:
                 raise ValueError(f"{weighed[0]} has a weight of its own, and the registry's aliases give the weights")
         if not weighed and not any((self.weights or {}).values()):

@@ -1,4 +1,4 @@
-"""compress stack: quantise a model by llm-compressor. Reads a job as JSON from standard input, see `launch.serve_compress`."""
+"""compress stack: quantise a model by llm-compressor. Reads a job as JSON from standard input, see `launch.serving.compress`."""
 
 import json
 import sys

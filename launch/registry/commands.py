@@ -24,7 +24,8 @@ app = typer.Typer(no_args_is_help=True)
 
 Word = Annotated[str, typer.Argument(metavar="VERSION", help="A version's number, or an alias.")]
 Gateway = Annotated[
-    str | None, typer.Option(metavar="RECIPE", help="Reload this running gateway, which follows the registry's aliases.")
+    str | None,
+    typer.Option(metavar="RECIPE", help="Reload this running gateway, which follows the registry's aliases."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 

@@ -13,7 +13,7 @@ from fault_server import GOOD, FaultServer, always, first
 
 from distill.records import Trace, read_records
 from launch import stages
-from launch.server import Endpoint, ServeSettings
+from launch.serving.server import Endpoint, ServeSettings
 
 RECIPE = """
 questions: questions.jsonl

@@ -18,7 +18,7 @@ from places import HERE, free_port, new_home
 
 from launch import check, models
 from launch.engine import environment
-from launch.server import ServeSettings, serving
+from launch.serving.server import ServeSettings, serving
 
 CHAIN = HERE / "recipes" / "chain.yaml"
 DATA = ("sft/train.jsonl", "grpo/train.jsonl", "test/finmath.jsonl")

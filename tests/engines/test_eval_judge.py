@@ -14,7 +14,7 @@ from places import free_port
 from eval_adapters.judging import read_judged
 from launch import stages
 from launch.paths import KIT
-from launch.server import ServeSettings, serving
+from launch.serving.server import ServeSettings, serving
 from reward_plugins.errors import Refused
 
 sys.path.append(str(Path(__file__).parents[1] / "eval_adapters"))

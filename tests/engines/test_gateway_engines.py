@@ -16,7 +16,7 @@ from test_chat import EMAIL, PASSWORD, chatting
 
 from launch import stacks
 from launch.gateway import running
-from launch.server import ServeSettings, serving
+from launch.serving.server import ServeSettings, serving
 from launch.watch.exporter import Watch
 from launch.watch.thumbs import UNKNOWN, place
 

@@ -14,7 +14,7 @@ from distill import ask
 from distill.finmath import generate
 from distill.records import Trace, read_records, write_records
 from launch import models
-from launch.server import ServeSettings, serving
+from launch.serving.server import ServeSettings, serving
 
 
 def chat(url: str, model: str, text: str, max_tokens: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from places import free_port
 from launch import stacks
 from launch.engine import environment
 from launch.listening import why_not_free
-from launch.serve_command import OWN_VLLM
+from launch.serving.command import OWN_VLLM
 
 CLIENTS = 16
 KEY = "sk-of-this-server"

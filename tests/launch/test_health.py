@@ -11,8 +11,8 @@ from aiohttp import web
 from command import finr1
 from mock_server import Drip, Reply, completion, serve
 
-from launch import health
-from launch.serve_events import Events, events_path, history
+from launch.serving import health
+from launch.serving.events import Events, events_path, history
 from reward_plugins.errors import Refused
 
 

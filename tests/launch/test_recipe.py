@@ -9,7 +9,7 @@ import yaml
 
 from launch import recipe
 from launch.paths import KIT
-from launch.server import ServeSettings
+from launch.serving.server import ServeSettings
 from reward_plugins.errors import Refused
 
 

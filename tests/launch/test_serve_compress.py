@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from launch import recipe
-from launch.serve_compress import CompressSettings, run
+from launch.serving.compress import CompressSettings, run
 from reward_plugins.errors import Refused
 
 ROW = {"system": "s", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}

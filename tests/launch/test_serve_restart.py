@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from places import free_port
 
-from launch import serve_restart
 from launch.engine import EngineFailed
 from launch.listening import answers, why_not_free
-from launch.serve_command import Command
-from launch.serve_events import events_path
-from launch.serve_settings import Restart, ServeSettings
+from launch.serving import restart as restarting
+from launch.serving.command import Command
+from launch.serving.events import events_path
+from launch.serving.settings import Restart, ServeSettings
 
 SERVER = """
 import http.server, os, sys
@@ -40,9 +40,9 @@ def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> ServeSettings:
     port = free_port()
     words: list[str | Path] = [sys.executable, "-c", SERVER, str(port)]
     start = Command(words, "finr1", {}, frozenset({"PATH"}), home)
-    monkeypatch.setattr("launch.server.command", lambda settings, log: start)
-    monkeypatch.setattr(serve_restart.health, "TIMEOUT_S", 1.0)
-    monkeypatch.setattr(serve_restart, "_LONGEST_WAIT_S", 0.3)
+    monkeypatch.setattr("launch.serving.server.command", lambda settings, log: start)
+    monkeypatch.setattr(restarting.health, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(restarting, "_LONGEST_WAIT_S", 0.3)
     return ServeSettings(model="x/y", engine="transformers", port=port, log="runs/s.log", start_s=20)
 
 
@@ -58,7 +58,7 @@ def served(settings: ServeSettings, at: dict[int, Callable[[int], None]]) -> tup
             threading.Timer(0.2, at.get(ups, kill), (pid,)).start()
 
     with pytest.raises(EngineFailed) as failure:
-        serve_restart.serve_on(settings, say)
+        restarting.serve_on(settings, say)
     lines = events_path(Path(settings.log)).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines], failure.value
 
@@ -93,7 +93,7 @@ def test_what_never_ran_is_not_tried_again(
 ) -> None:
     settings.restart = Restart()
     start = Command([sys.executable, "-c", "raise ValueError('no such layer')"], "finr1", {}, frozenset(), home)
-    monkeypatch.setattr("launch.server.command", lambda settings, log: start)
+    monkeypatch.setattr("launch.serving.server.command", lambda settings, log: start)
     events, failure = served(settings, {})
     assert [event["state"] for event in events] == ["starting"]
     assert "ValueError: no such layer" in str(failure)
@@ -101,8 +101,8 @@ def test_what_never_ran_is_not_tried_again(
 
 def test_a_hung_server_is_brought_back(settings: ServeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process lives, its port accepts, and nothing answers."""
-    monkeypatch.setattr(serve_restart, "_PROBE_EVERY_S", 0.1)
-    monkeypatch.setattr(serve_restart, "_SILENT_S", 1.0)
+    monkeypatch.setattr(restarting, "_PROBE_EVERY_S", 0.1)
+    monkeypatch.setattr(restarting, "_SILENT_S", 1.0)
     monkeypatch.setattr("launch.engine._GRACE_S", 1.0)  # a program that stands still hears no SIGTERM
     settings.restart = Restart(times=1)
     events, _ = served(settings, {1: lambda pid: os.kill(pid, signal.SIGSTOP)})
@@ -115,6 +115,6 @@ def test_the_waits_double_and_old_falls_are_forgotten(monkeypatch: pytest.Monkey
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     policy, downs = Restart(times=7, within_s=600), deque[float]()
-    assert [serve_restart._wait(policy, downs) for _ in range(8)] == [1, 2, 4, 8, 16, 30, 30, None]
+    assert [restarting._wait(policy, downs) for _ in range(8)] == [1, 2, 4, 8, 16, 30, 30, None]
     now += 601
-    assert serve_restart._wait(policy, downs) == 1
+    assert restarting._wait(policy, downs) == 1

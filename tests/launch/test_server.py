@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from launch import recipe, serve_options
+from launch import recipe
 from launch.paths import KIT
-from launch.serve_command import OWN_VLLM, Command, command, objections
-from launch.serve_settings import ServeSettings, name_of
-from launch.server import serving
+from launch.serving import options as known_options
+from launch.serving.command import OWN_VLLM, Command, command, objections
+from launch.serving.server import serving
+from launch.serving.settings import ServeSettings, name_of
 from reward_plugins.errors import Refused
 
 
@@ -91,7 +92,7 @@ def test_a_folder_that_is_no_model_is_refused(home: Path) -> None:
 
 def test_vllm_without_a_gpu_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(OWN_VLLM, raising=False)
-    monkeypatch.setattr("launch.serve_command.has_gpu", lambda: False)
+    monkeypatch.setattr("launch.serving.command.has_gpu", lambda: False)
     assert "needs a GPU, and there is none here" in refused(ServeSettings(model="x/y", engine="vllm", port=free_port()))
 
 
@@ -158,9 +159,9 @@ def test_vllm_gets_the_recipe_in_its_own_words(home: Path, monkeypatch: pytest.M
     assert start.env["VLLM_API_KEY"] == "sk-in-the-environment"
     assert not any("sk-in-the-environment" in str(word) for word in words)
     # Each option that the kit itself writes is one that vLLM has.
-    options, _ = serve_options.known("vllm", None)
+    options, _ = known_options.known("vllm", None)
     assert [
-        str(word) for word in words if str(word).startswith("--") and not serve_options.is_known(str(word)[2:], options)
+        str(word) for word in words if str(word).startswith("--") and not known_options.is_known(str(word)[2:], options)
     ] == []
 
 
@@ -187,7 +188,7 @@ def test_a_folder_without_an_adapter_is_refused(home: Path, monkeypatch: pytest.
     ],
 )
 def test_an_option_is_looked_up(monkeypatch: pytest.MonkeyPatch, kind: Any, flags: dict[str, Any], said: str) -> None:
-    monkeypatch.setattr("launch.serve_command._installed_python", lambda kind: None)
+    monkeypatch.setattr("launch.serving.command._installed_python", lambda kind: None)
     settings = ServeSettings(model="x/y", flags={kind: flags})
     (objection,) = objections(settings, kind)
     assert said in objection
@@ -208,7 +209,7 @@ def test_two_models_under_one_name_are_refused() -> None:
 
 
 def test_the_pinned_options_are_of_the_pinned_engines() -> None:
-    pinned = json.loads(serve_options.PINNED.read_text(encoding="utf-8"))
+    pinned = json.loads(known_options.PINNED.read_text(encoding="utf-8"))
     for kind, stack in (("transformers", "rl"), ("vllm", "rl-vllm")):
         pins = (KIT / "stacks" / f"{stack}.txt").read_text(encoding="utf-8")
         assert f"\n{kind}=={pinned[kind]['version']} " in pins

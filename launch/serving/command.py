@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch import models, serve_options, stacks
+from launch import models, stacks
 from launch.paths import home
-from launch.serve_settings import Kind, ServeSettings, has_gpu, is_loopback, key_of, name_of
+from launch.serving import options as known_options
+from launch.serving.settings import Kind, ServeSettings, has_gpu, is_loopback, key_of, name_of
 from reward_plugins.errors import Refused, did_you_mean
 
 OWN_VLLM = "FINR1_VLLM_PYTHON"
@@ -77,7 +78,7 @@ def objections(settings: ServeSettings, kind: Kind) -> Iterator[str]:
 
 
 def _flag_objections(flags: dict[str, Any], kind: Kind) -> Iterator[str]:
-    options, version = serve_options.known(kind, _installed_python(kind))
+    options, version = known_options.known(kind, _installed_python(kind))
     own = (*_SET_HERE[kind], *(key.replace("_", "-") for key in _VLLM_KEYS if kind == "vllm"))
     for flag in flags:
         plain = flag.replace("_", "-")
@@ -85,7 +86,7 @@ def _flag_objections(flags: dict[str, Any], kind: Kind) -> Iterator[str]:
             yield f"flags.{kind}.{flag}: {_NEVER[plain]}"
         elif plain.removeprefix("no-") in own:
             yield f"flags.{kind}.{flag}: the recipe's own key, or the kit, sets that; leave it out here"
-        elif not serve_options.is_known(flag, options):
+        elif not known_options.is_known(flag, options):
             yield f"flags.{kind}: {version} knows no option {flag!r}{did_you_mean(plain, options)}"
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from launch import engine, listening
 from launch.paths import home
-from launch.serve_command import command, objections
-from launch.serve_settings import ServeSettings, has_gpu
+from launch.serving.command import command, objections
+from launch.serving.settings import ServeSettings, has_gpu
 from reward_plugins.errors import Refused
 
 __all__ = ["Endpoint", "ServeSettings", "has_gpu", "serving"]

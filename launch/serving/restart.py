@@ -1,6 +1,6 @@
 """`finr1 serve`: a server until Ctrl-C, and with a restart policy one that comes back when it went down.
 
-What happened stands in the file of `launch.serve_events`.
+What happened stands in the file of `launch.serving.events`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import signal
 import time
 from collections import deque
 
-from launch import engine, health, listening
+from launch import engine, listening
 from launch.paths import home
-from launch.serve_events import Events, Say
-from launch.serve_settings import Restart, ServeSettings, key_of
-from launch.server import Endpoint, serving
+from launch.serving import health
+from launch.serving.events import Events, Say
+from launch.serving.server import Endpoint, serving
+from launch.serving.settings import Restart, ServeSettings, key_of
 from reward_plugins.errors import Refused
 
 _LONGEST_WAIT_S = 30.0
@@ -67,7 +68,7 @@ def serve_on(settings: ServeSettings, say: Say) -> None:
 
 
 def _tell_up(events: Events, settings: ServeSettings, endpoint: Endpoint, seconds: float, again: bool) -> None:
-    """Note that it is up by its own word, and then what it says to the question of `launch.health`."""
+    """Note that it is up by its own word, and then what it says to the question of `launch.serving.health`."""
     up = f"{endpoint.model_id} {'is back' if again else 'answers'} at {endpoint.url} after {seconds:.1f} s"
     facts = {"url": endpoint.url, "model": endpoint.model_id, "pid": endpoint.pid, "seconds": round(seconds, 1)}
     events.note("up", up if again else f"{up} (Ctrl-C stops it)", **facts)

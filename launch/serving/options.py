@@ -1,7 +1,7 @@
 """Which options an engine knows: read from its own source where it is installed, else from a pinned list.
 
 Nothing is imported: vLLM alone takes ten seconds and more for that. Run as a program (`python -m
-launch.serve_options vllm PYTHON`), it prints the list for `serve_options.json` from the engine of that interpreter.
+launch.serving.options vllm PYTHON`), it prints the list for `options.json` from the engine of that interpreter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from launch.serve_settings import Kind
+from launch.serving.settings import Kind
 
 PINNED = Path(__file__).with_suffix(".json")
 """Each engine's options and the version that they were read from, which is the one in its stack's pins."""

@@ -18,8 +18,8 @@ from distill.prompts import read_prompt
 from distill.reply import Unusable, read_reply
 from launch import models, recipe
 from launch.paths import KIT, home
-from launch.serve_events import events_path, history
-from launch.serve_settings import ServeSettings, key_of, name_of
+from launch.serving.events import events_path, history
+from launch.serving.settings import ServeSettings, key_of, name_of
 from reward_plugins import verify
 from reward_plugins.errors import Refused
 
