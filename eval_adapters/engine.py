@@ -133,20 +133,24 @@ def _without_charts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` on Ctrl-C before the interrupt is raised: EvalScope first waits for all rows that it handed out."""
+    """Call `stop` on Ctrl-C and SIGTERM before the run is left: EvalScope first waits for all rows that it handed out."""
     if threading.current_thread() is not threading.main_thread():  # only there can a signal be handled
         yield
         return
+    # What leaves the process at once, as SIGTERM does by default, needs no help.
+    before = {each: handler for each in (signal.SIGINT, signal.SIGTERM) if callable(handler := signal.getsignal(each))}
 
-    def handle(*_: object) -> None:
+    def handle(number: int, frame: types.FrameType | None) -> None:
         stop()
-        raise KeyboardInterrupt
+        before[signal.Signals(number)](number, frame)
 
-    before = signal.signal(signal.SIGINT, handle)
+    for each in before:
+        signal.signal(each, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextlib.contextmanager

@@ -87,8 +87,7 @@ def read_reviews(file: Path) -> list[Row]:
         rows = {row.index: row for row in map(_row, json_lines(file))}
     except KeyError as missing:
         raise Refused(
-            f"{file}: its rows were scored by another version of the kit (no {missing}); "
-            "run finr1 eval again, which scores the same answers anew"
+            f"{file}: its rows were scored by another version of the kit (no {missing}); run finr1 eval again"
         ) from None
     return [rows[index] for index in sorted(rows)]
 

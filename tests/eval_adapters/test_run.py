@@ -288,7 +288,8 @@ def test_changed_scoring_code_scores_again_without_a_request(tmp_path: Path, mon
 def started(settings: EvalSettings, server: MockServer, after: int) -> subprocess.Popen[bytes]:
     """An evaluation in a process of its own, which has sent `after` requests."""
     code = (
-        "import sys; from eval_adapters.run import run_one; from eval_adapters.settings import EvalSettings\n"
+        "import signal, sys; from eval_adapters.run import run_one; from eval_adapters.settings import EvalSettings\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as the finr1 command does\n"
         "settings = EvalSettings.model_validate_json(sys.argv[1]); run_one(settings, settings.models[0])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, settings.model_dump_json()], stderr=subprocess.DEVNULL)
@@ -298,7 +299,8 @@ def started(settings: EvalSettings, server: MockServer, after: int) -> subproces
     return child
 
 
-def test_interrupted_it_asks_nothing_more_and_keeps_what_was_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_asks_nothing_more_and_keeps_what_was_answered(number: signal.Signals, tmp_path: Path) -> None:
     content = rows(40)
     data = write_set(tmp_path / "test", content)
 
@@ -308,7 +310,7 @@ def test_interrupted_it_asks_nothing_more_and_keeps_what_was_answered(tmp_path: 
 
     with serve(slow) as server:
         child = started(recipe(tmp_path / "out", data, server.url, batch=2), server, after=5)
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         assert child.wait(timeout=20) != 0
         asked = len(server.requests)
         assert asked <= 5 + 2 + 1  # those in flight, and one that was just being sent
