@@ -27,7 +27,7 @@ def check(
         str | None, typer.Option(metavar="GIB", help="For another machine: GiB of its card, or cards x GiB (8x80).")
     ] = None,
     accelerate: Annotated[str | None, typer.Option(help="GRPO: the accelerate configuration of the launch.")] = None,
-    processes: Annotated[int | None, typer.Option(help="GRPO: the ranks of the launch.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="GRPO: the ranks of the launch.")] = None,
     grpo_engine: Annotated[str, typer.Option("--engine", help="GRPO: trl, or open-r1 (a real one).")] = "trl",
 ) -> None:
     """Look a recipe over before it costs anything: keys, files, columns, golds, rewards, lengths, batches, memory.
@@ -67,7 +67,7 @@ def grpo(
     path: Recipe,
     set_: Set = None,
     accelerate: Annotated[str | None, typer.Option(help="An accelerate configuration (default: ZeRO-3).")] = None,
-    processes: Annotated[int | None, typer.Option(help="Ranks (default: one a GPU, two on a CPU).")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Ranks (default: one a GPU, two on a CPU).")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what becomes of each key, write the resolved recipe, and stop.")
     ] = False,
