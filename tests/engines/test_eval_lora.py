@@ -44,7 +44,7 @@ def test_an_adapter_is_merged_into_its_base_served_and_asked(
     adapter, by_peft = home / "runs" / "适配器 一", tmp_path / "by_peft"
     words = [stacks.python("sft"), HERE / "make_tiny_adapter.py", tiny_model, adapter, by_peft]
     subprocess.run(words, check=True, env=environment(None), capture_output=True)
-    test_set = {"benchmark": "finr1_finmath", "path": str(KIT / "datasets/quickstart/test"), "subset": "finmath"}
+    test_set = {"benchmark": "finr1_finmath", "path": str(KIT / "datasets/demo/test"), "subset": "finmath"}
     asked = {
         "out": "runs/eval",
         "models": [{"name": "base", "path": str(tiny_model)}, {"name": "tuned", "path": "runs/适配器 一"}],

@@ -16,7 +16,7 @@ from launch.paths import KIT
 def test_int4_weights_by_gptq(tiny_model: Path, tmp_path: Path) -> None:
     asked = yaml.safe_load((KIT / "recipes/serve/gptq_int4.yaml").read_text(encoding="utf-8"))
     asked["modifiers"]["GPTQModifier"]["config_groups"]["group_0"]["weights"]["group_size"] = 32  # the model is 64 wide
-    calibration = str(KIT / "datasets/quickstart/sft/train.jsonl")
+    calibration = str(KIT / "datasets/demo/sft/train.jsonl")
     asked |= {"model": str(tiny_model), "out": "small", "calibration": calibration, "samples": 8, "max_length": 256}
     (tmp_path / "compress.yaml").write_text(yaml.safe_dump(asked), encoding="utf-8")
     done = finr1("compress", "compress.yaml", home=tmp_path, timeout=1000)
