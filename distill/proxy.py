@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TypedDict
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+
+from reward_plugins.addresses import is_loopback
 
 
 class Proxy(TypedDict, total=False):
@@ -26,7 +27,7 @@ def proxy_of(url: str) -> Proxy:
     address = urlsplit(url)
     host = address.hostname or ""
     proxy = getproxies().get(address.scheme)
-    if not proxy or _is_local(host) or proxy_bypass(host):
+    if not proxy or is_loopback(host) or proxy_bypass(host):
         return {}
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     reached = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -39,10 +40,3 @@ def proxy_of(url: str) -> Proxy:
         if address.scheme == "https"
         else {"proxy": reached, "headers": basic}
     )
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -20,8 +20,8 @@ from evalscope.utils.function_utils import retry_call
 
 from eval_adapters.bounded import Bounded
 from eval_adapters.gate import EndpointDown, Gate
-from eval_adapters.identity import is_loopback
 from eval_adapters.scoring import SERVER_SPOKE, join_reasoning
+from reward_plugins.addresses import is_loopback
 
 _NO_RETRY = {400, 401, 403, 404, 413, 422}
 """The refusals that no retry can help; other codes are tried again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import re
 from functools import cache
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from eval_adapters import catalogue, loading
 from eval_adapters.settings import EvalSettings, ModelSpec, SetSpec
+from reward_plugins.addresses import is_loopback
 from reward_plugins.errors import Refused
 
 ASKING_VERSION = 2
@@ -110,16 +110,6 @@ def adapter_base(folder: Path) -> Path | None:
             f"write the base model's folder or hub id into {_ADAPTER_CONFIG}, key base_model_name_or_path"
         )
     return base
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def model_hash(folder: Path) -> str:

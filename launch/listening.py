@@ -56,6 +56,14 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_for_end(pid: int) -> None:
-    """Wait until a child process ends by itself; it stays to be reaped by whoever started it."""
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+def until_ctrl_c(pid: int, *, name: str, log: Path) -> None:
+    """Stay while a child process runs; it stays to be reaped by whoever started it.
+
+    Raises:
+        EngineFailed: it ended by itself.
+    """
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    except KeyboardInterrupt:
+        return
+    raise engine.EngineFailed(f"the {name} ended by itself; see {log}")

@@ -9,7 +9,6 @@ import typer
 
 from launch import recipe
 from launch.commands.shared import Recipe, Set, absolute, print_summary
-from launch.engine import EngineFailed
 from launch.gateway import Do
 from launch.paths import home
 
@@ -94,11 +93,7 @@ def chat(
         typer.echo(f"Open WebUI is at {page.url} (Ctrl-C stops it)")
         if not accounts(data):
             typer.echo("who signs up first becomes its administrator; sign-up is closed after that")
-        try:
-            listening.wait_for_end(page.pid)
-        except KeyboardInterrupt:
-            return
-    raise EngineFailed(f"the chat page ended by itself; see {data / LOG}")
+        listening.until_ctrl_c(page.pid, name="chat page", log=data / LOG)
 
 
 @app.command(rich_help_panel=PANEL)

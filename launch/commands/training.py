@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from launch.commands.shared import Recipe, Set, absolute, print_summary
-from launch.engine import EngineFailed
 from launch.paths import home
 from reward_plugins.errors import Refused
 
@@ -113,11 +112,7 @@ def webui(port: Annotated[int, typer.Option(help="Where it answers on 127.0.0.1.
     os.chdir(home())
     with web_ui(port) as page:
         typer.echo(f"LLaMA-Factory's web UI is at {page.url} (Ctrl-C stops it and what it trains)")
-        try:
-            listening.wait_for_end(page.pid)
-        except KeyboardInterrupt:
-            return
-    raise EngineFailed(f"the web UI ended by itself; see {home() / LOG}")
+        listening.until_ctrl_c(page.pid, name="web UI", log=home() / LOG)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -9,7 +9,6 @@ from typing import Any
 import typer
 
 from launch import listening, recipe
-from launch.engine import EngineFailed
 from launch.gateway import Do, running
 from launch.gateway.aliases import followed
 from launch.gateway.settings import GatewaySettings
@@ -44,8 +43,4 @@ def _run(settings: GatewaySettings) -> None:
     with running.gateway(settings) as up:
         names = ", ".join(settings.servers)
         typer.echo(f"{names} answer at {up.url}, metrics at {up.metrics} (Ctrl-C stops the gateway)")
-        try:
-            listening.wait_for_end(up.pid)
-        except KeyboardInterrupt:
-            return
-    raise EngineFailed(f"the gateway ended by itself; see {home() / settings.data / running.LOG}")
+        listening.until_ctrl_c(up.pid, name="gateway", log=home() / settings.data / running.LOG)

@@ -14,7 +14,8 @@ from typing import Any
 from launch import models, stacks
 from launch.paths import home
 from launch.serving import options as known_options
-from launch.serving.settings import Kind, ServeSettings, has_gpu, is_loopback, key_of, name_of
+from launch.serving.settings import Kind, ServeSettings, has_gpu, key_of, name_of
+from reward_plugins.addresses import is_loopback
 from reward_plugins.errors import Refused, did_you_mean
 
 OWN_VLLM = "FINR1_VLLM_PYTHON"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from pathlib import Path
@@ -94,14 +93,6 @@ def _need_name(name: str) -> None:
 def has_gpu() -> bool:
     """Whether the NVIDIA driver shows a device here."""
     return any(Path("/dev").glob("nvidia[0-9]*"))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address that a server listens on."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def name_of(settings: ServeSettings, model: str) -> str:
