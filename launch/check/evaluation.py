@@ -13,6 +13,7 @@ from launch.check import rewards, surroundings
 from launch.check.checked import model_folder
 from launch.check.finding import Finding, Findings, holds, lacking, mistake, note
 from launch.check.place import Place
+from launch.check.rows import spread
 from reward_plugins.errors import Refused
 from reward_plugins.golds import refusal
 
@@ -77,11 +78,11 @@ def _test_set(asked: SetSpec, place: Place) -> Findings:
 
 def _golds(label: str, rows: list[SetRow]) -> Finding:
     """Golds that no answer can satisfy cost every model the same points, and are to be known."""
-    count = min(len(rows), rewards.GOLDS)
-    tried = [rows[at * len(rows) // count] for at in range(count)]
+    tried = spread(rows, rewards.GOLDS)
     refused = [row.id for row in tried if refusal(row.gold, row.question, row.meta)]
     if refused:
         return note(
-            "golds", f"{label}: {len(refused)} of {count:,} golds can be satisfied by no answer, first {refused[0]}"
+            "golds",
+            f"{label}: {len(refused)} of {len(tried):,} golds can be satisfied by no answer, first {refused[0]}",
         )
-    return holds("golds", f"{label}: all of {count:,} golds are accepted as their own answer")
+    return holds("golds", f"{label}: all of {len(tried):,} golds are accepted as their own answer")

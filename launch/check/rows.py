@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from distill.dataset_info import COLUMNS, TAGS
 from distill.prompts import Message
@@ -17,6 +17,7 @@ from reward_plugins.errors import Refused, did_you_mean
 Row = dict[str, Any]
 Turns = list[Message]
 """A conversation as chat messages."""
+_Each = TypeVar("_Each")
 
 _LINES = 200_000
 """Lines of a file that are read: a gigabyte of traces takes some seconds. A larger file is read in part, and said so."""
@@ -266,7 +267,7 @@ def first_rows(file: Path, count: int) -> list[Row]:
     return rows
 
 
-def spread(rows: list[Row], count: int) -> list[Row]:
+def spread(rows: list[_Each], count: int) -> list[_Each]:
     """At most `count` rows, taken evenly from all."""
     return rows if len(rows) <= count else [rows[at * len(rows) // count] for at in range(count)]
 
