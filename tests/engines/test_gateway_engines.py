@@ -55,7 +55,7 @@ def test_two_real_servers_change_places_while_32_clients_talk(tiny_model: Path, 
             rolled_back = talk.on(12.0)
             servers["v2"].close()
             talk.on(4.0)
-        rows = log_rows(settings)
+        rows = log_rows(settings, len(talk.answers))
     assert talk.failures == []
     assert {said for begun, said in talk.answers if promoted + 8.0 < begun < rolled_back - 1.0} == {"v2"}
     assert {said for begun, said in talk.answers if begun > rolled_back + 8.0} == {"v1"}
@@ -85,9 +85,10 @@ def test_a_thumb_in_open_webui_counts_for_the_version_that_answered(tmp_path: Pa
             "snapshot": {"chat": {"id": "c1", "chat": {"history": {"messages": {"m1": message}}}}},
         }
         _post(page.url, "/api/v1/evaluations/feedback", rating, user["token"])
+        rows = log_rows(settings, 1)
         watching = Watch(settings)
         watching.look()
-        (row,) = [row for row in log_rows(settings) if row["status"] == 200 and row["bucket"] == place("1", user["id"])]
+        (row,) = [row for row in rows if row["status"] == 200 and row["bucket"] == place("1", user["id"])]
     thumbs = {
         (sample.labels["version"], sample.labels["rating"]): sample.value
         for family in watching.registry.collect()

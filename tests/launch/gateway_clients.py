@@ -41,10 +41,18 @@ class Client:
         return str(headers["X-Model-Version"])
 
 
-def log_rows(settings: GatewaySettings) -> list[dict[str, Any]]:
-    """The request log's rows; what HAProxy says about itself stands between them."""
-    lines = (Path(settings.data) / running.LOG).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+def log_rows(settings: GatewaySettings, at_least: int) -> list[dict[str, Any]]:
+    """The request log's rows; what HAProxy says about itself stands between them.
+
+    HAProxy writes a row once the answer has left, so a client that has its answer may be a moment ahead of the log.
+    """
+    deadline = time.monotonic() + 10
+    while True:
+        lines = (Path(settings.data) / running.LOG).read_text(encoding="utf-8").splitlines(keepends=True)
+        rows = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+        if len(rows) >= at_least or time.monotonic() > deadline:
+            return rows
+        time.sleep(0.05)
 
 
 def weighed(settings: GatewaySettings, **weights: int) -> GatewaySettings:

@@ -220,7 +220,7 @@ def test_the_log_holds_no_text_and_no_one(two: tuple[Behind, Behind]) -> None:
         client.ask(chat(secret), f"/v1/{secret}")
         client.ask(b"{" + secret.encode())
         running.reload(settings)
-        rows = log_rows(settings)
+        rows = log_rows(settings, 4)
         files = {file.name: file.read_bytes() for file in Path(settings.data).iterdir() if file.is_file()}
     assert [row["version"] for row in rows] == ["general", "v1", "none", "v1"]
     assert [row["route"] for row in rows] == ["other", "finance", "none", "unsure"]
