@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gateway_clients import Client
+from gateway_clients import Client, log_rows
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_from_debian import program
 from versions_behind import KEY, QUESTION, chat, need_haproxy, recipe_for, version
@@ -86,6 +86,7 @@ def test_requests_are_counted_by_version_and_thumbs_find_theirs(tmp_path: Path) 
         votes = [(f"f{user}", user, 1 if number % 2 else -1, now) for number, user in enumerate(told)]
         votes += [("late", "u0", 1, late), ("never", "somebody-else", -1, never), ("back", "u1", 0, now)]
         webui_database(tmp_path, votes)
+        log_rows(settings, len(told) + 1)
         watching = Watch(settings)
         watching.look()
         watching.look()  # nothing is counted twice
