@@ -141,7 +141,7 @@ def _load(script: Any, asked: Translation, tokenizer: Any) -> Any:
     if mixture:
         shares = []
         for part in mixture["datasets"]:
-            rows = load_dataset(part["id"], part.get("config"), split=part.get("split", "train"))
+            rows = load_dataset(_place(part["id"]), part.get("config"), split=part.get("split", "train"))
             if part.get("columns"):
                 rows = rows.select_columns(part["columns"])
             # open-r1's weight is a share of the set's own rows, not of the mixture.
@@ -151,8 +151,7 @@ def _load(script: Any, asked: Translation, tokenizer: Any) -> Any:
         share = mixture.get("test_split_size")
         data = mixed.train_test_split(share, seed=mixture.get("seed", 0)) if share else DatasetDict(train=mixed)
     elif script.dataset_name:
-        local = home() / script.dataset_name
-        data = load_dataset(str(local) if local.exists() else script.dataset_name, script.dataset_config)
+        data = load_dataset(_place(script.dataset_name), script.dataset_config)
     else:
         raise Refused("the recipe names no data: give dataset_name (a folder or a hub id) or dataset_mixture")
 
@@ -181,6 +180,12 @@ def _load(script: Any, asked: Translation, tokenizer: Any) -> Any:
             if before[split] > len(rows):
                 print(f"{split}: {before[split] - len(rows)} prompts over {longest} tokens are left out", flush=True)
     return data
+
+
+def _place(name: str) -> str:
+    """A set's folder, which starts in the home folder, or its name on a hub."""
+    local = home() / name
+    return str(local) if local.exists() else name
 
 
 def _known_keys() -> set[str]:

@@ -95,7 +95,7 @@ def run(
     words: list[str | Path] = [interpreter, "-m", "accelerate.commands.launch", "--config_file", shape]
     words += ["--num_processes", str(ranks), "-m", BRIDGE, "--config", resolved]
     path = os.pathsep.join([str(KIT), str(checkout / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    env = engine_env(model) | {"PYTHONPATH": path}
+    env = engine_env(model, check.grpo_needs_hub(translated)) | {"PYTHONPATH": path}
     started = time.time()
     seconds = engine.run(words, name="open-r1", log=log_of(out), env=env)
     run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): row_count(path) for path in sets})

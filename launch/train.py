@@ -40,7 +40,7 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
     if latest := checkpoints.latest(out):
         given.setdefault("resume_from_checkpoint", str(latest))
     resolved = write_recipe(out, given)
-    env = engine_env(model)
+    env = engine_env(model, check.sft_needs_hub(asked))
     started = time.time()
     program = stacks.program("sft", "llamafactory-cli")
     with train_log.watched(log_of(out)) as warnings:
@@ -72,16 +72,19 @@ def merge(name: str, overrides: list[str]) -> dict[str, Any]:
     resolved = write_recipe(out, given)
     started = time.time()
     program = stacks.program("sft", "llamafactory-cli")
-    seconds = engine.run([program, "export", resolved], name="LLaMA-Factory", log=log_of(out), env=engine_env(model))
+    seconds = engine.run(
+        [program, "export", resolved], name="LLaMA-Factory", log=log_of(out), env=engine_env(model, False)
+    )
     if Path(model).is_dir():
         models.keep_tokenizer(Path(model), out)
     run.finish(started, engine_seconds=round(seconds, 1))
     return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
 
 
-def engine_env(model: str) -> dict[str, str]:
-    """The environment that a trainer gets: a local model needs no hub, and must not wait for one."""
-    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "warning"} if Path(model).is_dir() else {}
+def engine_env(model: str, needs_hub: bool) -> dict[str, str]:
+    """The environment that a trainer gets: a run whose model and data are here must not wait for a hub."""
+    offline = Path(model).is_dir() and not needs_hub
+    return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "warning"} if offline else {}
 
 
 def need_space(out: Path) -> None:

@@ -58,10 +58,11 @@ def run(
     given = write_recipe(out, {**asked, "model_name_or_path": model, "output_dir": str(out)})
     words: list[str | Path] = [stacks.program(stack, "accelerate"), "launch", "--config_file", shape]
     words += ["--num_processes", str(ranks), KIT / "launch" / "grpo.py", "--config", given]
+    env = engine_env(model, check.grpo_needs_hub(translated))
     started = time.time()
     # One thread a rank on a shared CPU: more of them wait for each other.
     threads = {} if has_gpu() else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))}
-    seconds = engine.run(words, name="GRPO", log=log_of(out), env=engine_env(model) | threads)
+    seconds = engine.run(words, name="GRPO", log=log_of(out), env=env | threads)
     run.finish(started, engine_seconds=round(seconds, 1), rows={str(path): row_count(path) for path in sets})
     return {"done": "now", "out": str(out), "seconds": round(seconds, 1)}
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from launch.check.checked import Checked
 from launch.check.finding import Finding, State, need
-from launch.check.grpo_recipes import grpo, grpo_batch, grpo_data, grpo_keys
+from launch.check.grpo_recipes import grpo, grpo_batch, grpo_data, grpo_keys, grpo_needs_hub
 from launch.check.place import Machine, Place, named_machine, this_machine
 from launch.check.rows import first_rows
-from launch.check.sft_recipes import sft, sft_data, sft_keys
+from launch.check.sft_recipes import sft, sft_data, sft_keys, sft_needs_hub
 from launch.check.strings import Rendered, Trained, prompts_agree, render_by_chat_template, templates_agree
 from reward_plugins.errors import Refused
 
@@ -33,6 +33,7 @@ __all__ = [
     "grpo_batch",
     "grpo_data",
     "grpo_keys",
+    "grpo_needs_hub",
     "named_machine",
     "need_grpo",
     "need_sft",
@@ -40,6 +41,7 @@ __all__ = [
     "render_by_chat_template",
     "sft_data",
     "sft_keys",
+    "sft_needs_hub",
     "templates_agree",
     "this_machine",
 ]

@@ -12,10 +12,12 @@ from launch import batch, openr1, recipe
 from launch.check import adapters, inside, lengths, memory, rewards, rows, surroundings, together, values, zero_config
 from launch.check.checked import Checked, model_folder
 from launch.check.finding import Findings, holds, lacking, mistake, need
+from launch.check.grpo_sets import GrpoSet, columns_there, grpo_sets
 from launch.check.place import Place, this_machine
 from launch.check.strings import ROWS_SHOWN, conversations, same_prompt
 from launch.openr1 import Translation, translate
-from reward_plugins.errors import Refused
+from launch.paths import home
+from reward_plugins.errors import Refused, did_you_mean
 
 NEEDED = ("model_name_or_path", "output_dir")
 
@@ -61,17 +63,20 @@ def grpo(
     model, said = model_folder(readable.get("model_name_or_path"), place)
     found += said
     data = {key: readable[key] for key in openr1.KIT_KEYS if key in readable}
-    files, said = rows.grpo_files(data, readable.get("dataset_name"), place)
+    sets, said = grpo_sets(data, readable, place)
     found += said
-    loaded = {file: rows.read(file) for file in files}
-    for _, said in loaded.values():
-        found += said
+    loaded: dict[Path, list[rows.Row]] = {}
+    for each in sets:
+        for file in each.paths():
+            read, said = rows.read(file)
+            loaded[file] = each.taken(read)
+            found += [*said, *columns_there(each, file, read)]
     try:
         launched = recipe.load(accelerate or default_shape(place))
     except Refused as refusal:
         found.append(mistake("accelerate", f"--accelerate: {refusal}"))
         launched = {}
-    talks = _talks(data, [row for file in files for row in loaded[file][0][:ROWS_SHOWN]])
+    talks = _talks(data, [row for read in loaded.values() for row in read[:ROWS_SHOWN]])
     try:
         _ask_ahead(readable, model, talks, launched, processes, place)
         kinds = inside.value("rl", ask="keys")
@@ -103,13 +108,13 @@ def grpo(
     ranks = _ranks(translated, launched, processes, place)
     each_step = _batch(checked, translated, ranks)
     found += together.grpo(trl, ranks)
-    for path, (read, _) in loaded.items():
+    for path, read in loaded.items():
         if read:
             found += _columns(translated, path, read)
-    prompts = [row for read, _ in loaded.values() for row in read if _prompt(translated.data, row)]
+    prompts = [row for read in loaded.values() for row in read if _prompt(translated.data, row)]
     conversational = [{**row, "prompt": _prompt(translated.data, row)} for row in prompts]
     if conversational:
-        found += rewards.gold_answers(translated.rewards, conversational, files[0])
+        found += rewards.gold_answers(translated.rewards, conversational, next(iter(loaded)))
         code = translated.code_rewards()
         found += rewards.worth(
             [reward for reward in translated.rewards if reward not in code],
@@ -120,7 +125,7 @@ def grpo(
         )
     found += _lengths(translated, model, conversational, each_step)
     found += _string(checked, model, talks)
-    found += _evaluation(trl, files)
+    found += _evaluation(trl, translated.data, sets)
     found += zero_config.accelerate(launched, ranks, trl, place.machine)
     if model:
         shape = _shape(trl, launched, ranks)
@@ -134,6 +139,7 @@ def grpo(
     found += surroundings.vllm(trl, place.machine)
     found += surroundings.optional_packages(stack, trl, place.machine)
     found += surroundings.trackers(stack, trl)
+    found += surroundings.hub(trl)
     found += surroundings.goes_on_from(trl, place)
     found += surroundings.output(sound, place)
     return checked
@@ -158,14 +164,25 @@ def grpo_data(translated: Translation) -> list[Path]:
     Raises:
         Refused: no data is named, a folder has no train file, a line cannot be read, or the prompt column is missing.
     """
-    files, found = rows.grpo_files(translated.data, translated.trl.get("dataset_name"), Place(this_machine()))
-    for file in files:
-        read, said = rows.read(file)
-        found += said
-        if read:
-            found += _columns(translated, file, read)
+    sets, found = grpo_sets(translated.data, translated.trl, Place(this_machine()))
+    files = []
+    for each in sets:
+        for file in each.paths():
+            files.append(file)
+            read, said = rows.read(file)
+            found += said
+            if read:
+                found += [*columns_there(each, file, read), *_columns(translated, file, each.taken(read))]
     need("", found)
     return files
+
+
+def grpo_needs_hub(translated: Translation) -> bool:
+    """Whether a run fetches a set from a hub or pushes its model there."""
+    mixture = translated.data.get("dataset_mixture")
+    named = [part["id"] for part in mixture["datasets"]] if mixture else [translated.trl.get("dataset_name")]
+    here = all((home() / str(each)).is_dir() for each in named)
+    return bool(translated.trl.get("push_to_hub") or not here)
 
 
 def grpo_batch(translated: Translation, ranks: int) -> str:
@@ -321,17 +338,27 @@ def _string(checked: Checked, model: str | None, talks: list[rows.Turns]) -> Fin
         yield holds("template", "the trainer and the server make the same tokens of a prompt")
 
 
-def _evaluation(trl: Mapping[str, Any], files: list[Path]) -> Findings:
-    train = str(trl.get("dataset_train_split", "train"))
-    if train != "train" and files and not any(train in file.stem for file in files):
-        yield mistake("values", f"dataset_train_split: {files[0].parent} has no split {train!r}; leave the key out")
-    if str(trl.get("eval_strategy", "no")) == "no" or not files:
+def _evaluation(trl: Mapping[str, Any], data: Mapping[str, Any], sets: list[GrpoSet]) -> Findings:
+    if not sets:
         return
+    mixture = data.get("dataset_mixture")
+    # A mixture is one split, and a second where a share of it is held back.
+    there = (
+        {"train", "test"}
+        if mixture and mixture.get("test_split_size")
+        else {"train"}
+        if mixture
+        else set(sets[0].files)
+    )
+    train = str(trl.get("dataset_train_split", "train"))
+    if train not in there:
+        yield mistake("values", f"dataset_train_split: the data has no split {train!r}{did_you_mean(train, there)}")
     split = str(trl.get("dataset_test_split", "test"))
-    if not any(split in file.stem for file in files):
+    if str(trl.get("eval_strategy", "no")) != "no" and split not in there:
+        add = "dataset_mixture.test_split_size" if mixture else "one"
         yield mistake(
             "values",
-            f"eval_strategy is {trl['eval_strategy']}, and {files[0].parent} has no split {split!r}; add one, or set "
+            f"eval_strategy is {trl['eval_strategy']}, and the data has no split {split!r}; add {add}, or set "
             'eval_strategy: "no"',
         )
 

@@ -186,52 +186,6 @@ def _kinds(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, "text" if isinstance(value, str) else "truth value" if isinstance(value, bool) else "number"
 
 
-def grpo_files(data: Mapping[str, Any], name: Any, place: Place) -> tuple[list[Path], list[Finding]]:
-    """The train files of a GRPO recipe's local sets, and what is wrong with where they are.
-
-    `data` holds open-r1's own keys, `name` is `dataset_name`. Sets of a hub are left out.
-    """
-    files: list[Path] = []
-    said: list[Finding] = []
-    named = [name]
-    if mixture := data.get("dataset_mixture"):
-        parts = mixture.get("datasets")
-        named = [part.get("id") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
-        if not named or not all(isinstance(each, str) for each in named):
-            return [], [mistake("data", "dataset_mixture: datasets is a list of mappings, each with the id of a set")]
-        for part in parts:
-            share = part.get("weight", 1)
-            if not isinstance(share, int | float) or not 0 < share <= 1:
-                said.append(
-                    mistake(
-                        "data",
-                        f"dataset_mixture: weight of {part['id']} is {share!r}; it is the share of its rows, above 0 and at "
-                        "most 1",
-                    )
-                )
-    for each in named:
-        if each is None:
-            said.append(
-                mistake("data", "the recipe names no data: give dataset_name (a folder or a hub id) or dataset_mixture")
-            )
-            continue
-        folder = place.path(each)
-        if place.will_be_made(folder):
-            said.append(unknown("data", f"{each} is written by an earlier stage of the pipeline"))
-        elif folder.is_file():
-            said.append(mistake("data", f"dataset_name: {each} is a file; name the folder that it is in"))
-        elif folder.is_dir():
-            here = sorted(folder.glob("*.jsonl")) or sorted(folder.glob("*.parquet"))
-            files += here
-            if not here:
-                said.append(mistake("data", f"{folder} holds no .jsonl or .parquet file that load_dataset could read"))
-        elif str(each).startswith(("datasets/", "runs/", ".", "/")) or str(each).count("/") != 1:
-            said.append(place.missing("data", folder, "dataset_name", "`finr1 export` writes it"))
-        else:
-            said.append(unknown("data", f"set {each} comes from a hub, and is fetched when the run starts"))
-    return files, said
-
-
 def read(file: Path) -> tuple[list[Row], list[Finding]]:
     """All rows of a JSON Lines, JSON or Parquet file, and what was found of the file itself.
 

@@ -68,6 +68,7 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
     found += surroundings.attention("sft", sound, place.machine)
     found += surroundings.quantisation("sft", sound, place.machine)
     found += surroundings.trackers("sft", sound)
+    found += surroundings.hub(sound)
     found += surroundings.output(sound, place)
     return checked
 
@@ -86,8 +87,18 @@ def sft_data(asked: dict[str, Any]) -> tuple[Path, list[Path]]:
     """
     place = Place(this_machine())
     sets, _, found = _read_sets(asked, place)
-    need("", found)
-    return place.path(str(asked.get("dataset_dir", "data"))) / "dataset_info.json", [each.file for each in sets]
+    tried, _, more = _read_sets(asked, place, "eval_dataset")
+    need("", [*found, *more])
+    return place.path(str(asked.get("dataset_dir", "data"))) / "dataset_info.json", [
+        each.file for each in [*sets, *tried]
+    ]
+
+
+def sft_needs_hub(asked: Mapping[str, Any]) -> bool:
+    """Whether a run fetches a set from a hub or pushes its model there."""
+    place = Place(this_machine())
+    said = [finding for key in ("dataset", "eval_dataset") for finding in rows.sft_sets(asked, place, key)[1]]
+    return bool(asked.get("push_to_hub") or said)
 
 
 def merge(asked: Mapping[str, Any], place: Place) -> Checked:

@@ -160,6 +160,18 @@ def trackers(stack: str, asked: Mapping[str, Any]) -> Findings:
             )
 
 
+def hub(asked: Mapping[str, Any]) -> Findings:
+    """Whether a run that pushes to the hub may: the trainer makes the repository before its first step."""
+    if not asked.get("push_to_hub"):
+        return
+    from huggingface_hub import constants, get_token
+
+    if constants.HF_HUB_OFFLINE:
+        yield lacking("hub", "push_to_hub: HF_HUB_OFFLINE is set, so nothing can be pushed; unset it, or set false")
+    elif not (asked.get("hub_token") or get_token()):
+        yield lacking("hub", "push_to_hub: there is no login for the hub; set HF_TOKEN, or push_to_hub: false")
+
+
 def output(asked: Mapping[str, Any], place: Place, key: str = "output_dir") -> Findings:
     """Whether the run may have its folder: it is no one else's, and the disk has room."""
     if not asked.get(key):

@@ -59,16 +59,22 @@ def deepspeed(config: Mapping[str, Any], asked: Mapping[str, Any], stack: str) -
 
 def accelerate(config: Mapping[str, Any], ranks: int, asked: Mapping[str, Any], machine: Machine) -> Findings:
     """Mistakes of an accelerate configuration, for a launch of `ranks` processes of the recipe `asked`."""
-    known = set(inside.value("rl", ask="accelerate_keys"))
-    if config.keys() <= known:
+    keys = inside.value("rl", ask="accelerate_keys")
+    wrong = [(key, key, keys[""]) for key in config if key not in keys[""]]
+    for name, known in keys.items():
+        inner = config.get(name) if name else None
+        if isinstance(inner, dict):
+            wrong += [(f"{name}.{key}", key, known) for key in inner if key not in known]
+        elif inner is not None:
+            yield mistake("accelerate", f"accelerate: {name} is {inner!r}; it is a mapping of settings")
+    for where, key, known in wrong:
+        yield mistake("accelerate", f"accelerate: unknown key {where!r}{did_you_mean(key, known)}")
+    if not wrong:
         yield holds("accelerate", f"{config.get('distributed_type', 'no')}, {ranks} processes")
-    for key in config:
-        if key not in known:
-            yield mistake("accelerate", f"accelerate: unknown key {key!r}{did_you_mean(key, known)}")
     kind = str(config.get("distributed_type") or "NO")
     if kind not in _KINDS:
         yield mistake("accelerate", f"accelerate: distributed_type: {kind!r} is none{did_you_mean(kind, _KINDS)}")
-    stage = (config.get("deepspeed_config") or {}).get("zero_stage", 2)
+    stage = _plugin(config).get("zero_stage", 2)
     if stage not in (0, 1, 2, 3):
         yield mistake("accelerate", f"accelerate: deepspeed_config.zero_stage is {stage!r}; it is 0, 1, 2 or 3")
     machines = int(config.get("num_machines", 1))
@@ -94,9 +100,15 @@ def accelerate(config: Mapping[str, Any], ranks: int, asked: Mapping[str, Any], 
 
 def zero_of_accelerate(config: Mapping[str, Any]) -> tuple[int, bool, bool, bool]:
     """(ZeRO stage, optimiser offloaded, weights offloaded, FSDP) of an accelerate configuration."""
-    plugin = config.get("deepspeed_config") or {}
+    plugin = _plugin(config)
     sharded = config.get("distributed_type") == "FSDP"
     if config.get("distributed_type") != "DEEPSPEED":
         return 0, False, False, sharded
     offload = plugin.get("offload_optimizer_device", "none") != "none"
     return int(plugin.get("zero_stage", 2)), offload, plugin.get("offload_param_device", "none") != "none", sharded
+
+
+def _plugin(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """DeepSpeed's settings in an accelerate configuration; {} where they are none, or no mapping."""
+    given = config.get("deepspeed_config")
+    return given if isinstance(given, dict) else {}

@@ -77,11 +77,22 @@ def deepspeed_keys() -> list[str]:
     return sorted({name for key, field in fields.items() for name in (key, field.alias) if name})
 
 
-def accelerate_keys() -> list[str]:
-    """The keys of an accelerate configuration file."""
-    from accelerate.commands.config.config_args import ClusterConfig
+def accelerate_keys() -> dict[str, list[str]]:
+    """The keys of an accelerate configuration file, and of the mappings in it: {"": [...], "deepspeed_config": [...], ...}.
 
-    return sorted({field.name for field in dataclasses.fields(ClusterConfig)})
+    A mapping's keys become options of `accelerate launch`, with the mapping's name before those that lack it.
+    """
+    from accelerate.commands.config.config_args import ClusterConfig
+    from accelerate.commands.launch import launch_command_parser
+
+    known = {"": sorted(field.name for field in dataclasses.fields(ClusterConfig))}
+    options = {action.dest for action in launch_command_parser()._actions}
+    for name in known[""]:
+        if name.endswith("_config"):
+            prefix = f"{name.removesuffix('_config')}_"
+            short = {key.removeprefix(prefix) for key in options if key.startswith(prefix)}
+            known[name] = sorted(options | short if name in ("fsdp_config", "fp8_config", "dynamo_config") else options)
+    return known
 
 
 def learned(model: str, template: str, talks: list[Turns]) -> list[dict[str, Any]]:

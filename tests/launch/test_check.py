@@ -36,7 +36,7 @@ def test_grpo_data_must_be_there_and_have_its_prompt_column(home: Path) -> None:
         check.grpo_data(grpo(dataset_name="datasets/none"))  # type: ignore[arg-type]
     folder = home / "datasets" / "set"
     folder.mkdir(parents=True)
-    with pytest.raises(Refused, match=r"holds no .jsonl"):
+    with pytest.raises(Refused, match=r"datasets/set.* any data files"):
         check.grpo_data(grpo(dataset_name="datasets/set"))  # type: ignore[arg-type]
     (folder / "train.jsonl").write_text('{"question": "?"}\n', encoding="utf-8")
     with pytest.raises(Refused, match=r"no column 'prompt' .*it has question"):

@@ -87,6 +87,12 @@ def deepspeed_file(text: str) -> Change:
     return lambda home: write(home / "zero.json", text)
 
 
+def mixture(name: str, named: tuple[str, ...], **keys: Any) -> Bad:
+    """A mixture of one set, with these keys of it."""
+    parts = {"dataset_mixture": {"datasets": [{"id": "datasets/small/grpo", **keys}]}}
+    return Bad(name, named, parts, without=("dataset_name",))
+
+
 def accelerate_file(**keys: Any) -> Change:
     def change(home: Home) -> None:
         shape = yaml.safe_load((home / "recipes" / "accelerate" / "cpu_zero3.yaml").read_text(encoding="utf-8"))
@@ -112,6 +118,13 @@ def in_utf16(home: Home) -> None:
 
 def empty_prompts(home: Home) -> None:
     rewrite(home, "grpo", [{**row, "prompt": [{"role": "user", "content": " "}]} for row in rows_of(home, "grpo")])
+
+
+def beside_the_data(home: Home, name: str) -> None:
+    """Another file in the folder, and names that tell the library no split: it loads both."""
+    folder = home / "datasets" / "small" / "grpo"
+    (folder / "train.jsonl").rename(folder / "sums.jsonl")
+    write(folder / name, '{"note": "written by hand"}\n')
 
 
 ZERO3 = {"deepspeed": "recipes/deepspeed/zero3.json"}
@@ -407,6 +420,51 @@ GRPO_MISTAKES = [
         change=accelerate_file(distributed_type="DEEPSPED"),
         options=("--accelerate", "shape.yaml"),
     ),
+    Bad(
+        "misspelt key of DeepSpeed in accelerate's file",
+        ("'deepspeed_config.zero_stge'", "did you mean 'zero_stage'"),
+        change=accelerate_file(deepspeed_config={"zero_stge": 3}),
+        options=("--accelerate", "shape.yaml"),
+    ),
+    Bad(
+        "misspelt key of FSDP",
+        ("'fsdp_config.fsdp_verson'", "did you mean 'fsdp_version'"),
+        change=accelerate_file(fsdp_config={"fsdp_verson": 2}),
+        options=("--accelerate", "shape.yaml"),
+    ),
+    Bad(
+        "list where accelerate reads a mapping",
+        ("deepspeed_config is [3]", "a mapping"),
+        change=accelerate_file(deepspeed_config=[3]),
+        options=("--accelerate", "shape.yaml"),
+    ),
+    mixture("column of a part that is not there", ("columns", "no column 'promt'"), columns=["prompt", "promt"]),
+    mixture(
+        "mixture without its prompts", ("columns of datasets/small/grpo leave out 'prompt'",), columns=["solution"]
+    ),
+    mixture("mixture without its golds", ("solution",), columns=["prompt"]),
+    mixture("misspelt key of a part", ("unknown key 'wieght'", "did you mean 'weight'"), wieght=0.5),
+    mixture("split of a part that is not there", ("has no split 'trian'", "did you mean 'train'"), split="trian"),
+    mixture("configuration of a part that is not there", ("dataset_mixture: config", "'sums'"), config="sums"),
+    Bad(
+        "misspelt key of a mixture",
+        ("unknown key 'test_split'", "did you mean 'test_split_size'"),
+        {"dataset_mixture": {"datasets": [{"id": "datasets/small/grpo"}], "test_split": 0.5}},
+        without=("dataset_name",),
+    ),
+    Bad(
+        "mixture to evaluate on that holds nothing back",
+        ("no split 'test'", "dataset_mixture.test_split_size"),
+        {"dataset_mixture": {"datasets": [{"id": "datasets/small/grpo"}]}, **EVERY_STEP},
+        without=("dataset_name",),
+    ),
+    Bad("configuration that is not there", ("dataset_config", "'sums'"), {"dataset_config": "sums"}),
+    Bad(
+        "another file beside the data",
+        ("notes.jsonl", "no column 'prompt'"),
+        change=lambda home: beside_the_data(home, "notes.jsonl"),
+    ),
+    Bad("push without a login", ("push_to_hub: there is no login",), {"push_to_hub": True}),
 ]
 
 
@@ -414,8 +472,9 @@ GRPO_MISTAKES = [
 def run_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A furnished home; no login, no key, and the code in it can be imported."""
     furnish(home)
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED"):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DISABLED", "HF_TOKEN", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     monkeypatch.setenv("NETRC", str(home / "netrc"))
     monkeypatch.setenv("PYTHONPATH", str(home))
     return home

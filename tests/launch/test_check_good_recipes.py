@@ -6,7 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from small_runs import furnish, register, rewrite, rows_of
 
 from distill.dataset_info import entry
@@ -154,6 +156,12 @@ OPEN_R1_MIXTURE = OPEN_R1.replace(
     "dataset_name: datasets/small/grpo",
     "dataset_mixture:\n  datasets:\n  - id: datasets/small/grpo\n    split: train\n    weight: 0.5\n  seed: 7",
 )
+OPEN_R1_HELD_BACK = OPEN_R1_MIXTURE.replace(
+    "  seed: 7", "    columns: [prompt, solution]\n  seed: 7\n  test_split_size: 0.25"
+).replace("per_device_eval_batch_size: 16", "per_device_eval_batch_size: 16\neval_strategy: steps\neval_steps: 2")
+OPEN_R1_CLONE = OPEN_R1.replace(
+    "dataset_name: datasets/small/grpo", "dataset_name: datasets/clone\ndataset_config: sums"
+)
 OPEN_R1_WEIGHTS = OPEN_R1.replace("- 1.0\n- 1.0\n- 1.0", "- 1\n- 0\n- 0.25").replace("num_generations: 16", "num_generations: 8\nloss_type: dr_grpo\nscale_rewards: false\nbeta: 0.0\nepsilon_high: 0.28")  # fmt: skip
 
 GOOD = {
@@ -175,6 +183,8 @@ GOOD = {
     "open-r1 with an adapter": OPEN_R1_LORA,
     "open-r1 with vLLM": OPEN_R1_VLLM,
     "open-r1 with a mixture": OPEN_R1_MIXTURE,
+    "open-r1 with a mixture of which a share is held back": OPEN_R1_HELD_BACK,
+    "open-r1 with the clone of a hub's set": OPEN_R1_CLONE,
     "open-r1, Dr. GRPO": OPEN_R1_WEIGHTS,
 }
 
@@ -203,6 +213,11 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # With and without a byte order mark, which editors of Windows put before a text.
     more = home / "datasets" / "small" / "more" / "train.jsonl"
     more.write_bytes(b"\xef\xbb\xbf" + more.read_bytes())
+    clone = home / "datasets" / "clone"
+    (clone / "data").mkdir(parents=True)
+    parquet.write_table(pa.Table.from_pylist(rows_of(home, "grpo")), clone / "data" / "train-00000-of-00001.parquet")
+    card = "configs:\n- config_name: sums\n  data_files:\n  - split: train\n    path: data/train-*\n"
+    (clone / "README.md").write_text(f"---\n{card}---\n# Sums\n", encoding="utf-8")
     register(
         home,
         small_sft=entry("datasets/small/sft/train.jsonl"),
