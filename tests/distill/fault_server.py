@@ -31,7 +31,8 @@ def first(faults: Sequence[str]) -> Script:
 class FaultServer:
     """Runs in a thread of its own. `script(number of the question, attempt from 1)` says what happens.
 
-    `asked` counts requests by question, `answered` those answered in full.
+    `asked` counts requests by question, `answered` those answered in full. With so many answered as `at_most` says,
+    further requests wait until it is raised.
     """
 
     def __init__(self, script: Script, delay_s: float = 0.0, message: dict[str, Any] | None = None) -> None:
@@ -41,6 +42,7 @@ class FaultServer:
         self.usage: dict[str, Any] | None = {"prompt_tokens": 60, "completion_tokens": 30}
         self.asked: Counter[int] = Counter()
         self.answered: Counter[int] = Counter()
+        self.at_most: int | None = None
         self.running = self.most_running = 0
         self.headers: list[dict[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
@@ -86,6 +88,8 @@ class FaultServer:
         try:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            while self.at_most is not None and sum(self.answered.values()) >= self.at_most:
+                await asyncio.sleep(0.01)
             return await self._answer(self.script(number, self.asked[number]), number, request)
         finally:
             self.running -= 1

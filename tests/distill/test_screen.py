@@ -209,9 +209,9 @@ def test_terms_are_words_or_pairs_of_characters() -> None:
     "text", ["", "\ud800 torn = 1", "a" * 100_000, "=" * 100_000, "第" * 100_000, "\n" * 100_000, "1. " * 50_000]
 )
 def test_any_text_is_measured_in_linear_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     measured(text, numbered_question(0))
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_thresholds_that_keep_nothing_are_refused() -> None:

@@ -355,8 +355,9 @@ def test_kill_minus_9_loses_no_verdict_and_asks_none_twice(tmp_path: Path) -> No
         recipe.write_text(yaml.safe_dump(stage.model_dump(mode="json", exclude_unset=True)), encoding="utf-8")
         code = "import sys, yaml; from pathlib import Path; from distill import screen; screen.run(screen.Settings.model_validate(yaml.safe_load(Path(sys.argv[1]).read_text())))"
         kept: set[str] = set()
-        for _ in range(10):
+        for kills in range(1, 11):
             asked = len(server.requests)
+            server.at_most = asked + 40  # however late the kill comes, it is not done before
             process = subprocess.Popen([sys.executable, "-c", code, str(recipe)], stderr=subprocess.DEVNULL)
             while len(server.requests) == asked and process.poll() is None:
                 time.sleep(0.005)
@@ -365,8 +366,9 @@ def test_kill_minus_9_loses_no_verdict_and_asks_none_twice(tmp_path: Path) -> No
             assert process.wait() == -signal.SIGKILL, "it was done before the kill"
             before, kept = kept, {entry.id for entry in entries(stage.replies_path())}
             assert before <= kept
-            lost = len(server.requests) - asked - len(kept - before)
-            assert 0 <= lost <= 8, "more was lost than was on its way"
+            # Of all kills so far: a request that was on its way may reach the server after its sender's end.
+            assert 0 <= len(server.requests) - len(kept) <= kills * 8, "more was lost than was on its way"
+        server.at_most = None
         screen.run(stage)
         ids = [entry.id for entry in entries(stage.replies_path())]
         assert len(set(ids)) == len(ids) and len(server.requests) - len(ids) <= 10 * 8

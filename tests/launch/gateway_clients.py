@@ -6,6 +6,8 @@ import http.client
 import json
 import threading
 import time
+import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -46,13 +48,44 @@ def log_rows(settings: GatewaySettings, at_least: int) -> list[dict[str, Any]]:
 
     HAProxy writes a row once the answer has left, so a client that has its answer may be a moment ahead of the log.
     """
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         lines = (Path(settings.data) / running.LOG).read_text(encoding="utf-8").splitlines(keepends=True)
         rows = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
         if len(rows) >= at_least or time.monotonic() > deadline:
             return rows
         time.sleep(0.05)
+
+
+def wait_until(so: Callable[[], bool]) -> float:
+    """Wait for what comes within seconds, on a machine under full load later; returns the time at which it is so."""
+    deadline = time.monotonic() + 60
+    while not so():
+        assert time.monotonic() < deadline, "it does not come to pass"
+        time.sleep(0.05)
+    return time.monotonic()
+
+
+def workers(settings: GatewaySettings) -> list[int]:
+    """HAProxy's worker processes: the children of its master. After a reload the old one ends its answers and goes."""
+    master = int((Path(settings.data) / "requests.pid").read_text(encoding="utf-8").split()[0])
+    return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
+
+def one_worker(settings: GatewaySettings) -> float:
+    """Wait until no request meets the configuration before the last reload any more; returns the time."""
+    return wait_until(lambda: len(workers(settings)) == 1)
+
+
+def known_to_be_down(settings: GatewaySettings, *names: str) -> float:
+    """Wait until HAProxy has found by its checks that these versions have no server; returns the time."""
+
+    def so() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/metrics", timeout=10) as answer:
+            told = answer.read().decode().splitlines()
+        return all(f'haproxy_backend_active_servers{{proxy="{name}"}} 0' in told for name in names)
+
+    return wait_until(so)
 
 
 def weighed(settings: GatewaySettings, **weights: int) -> GatewaySettings:

@@ -27,7 +27,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_for(text: Path) -> list[str]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         words = text.read_text().split() if text.is_file() else []
         if words and words[-1].isdigit():

@@ -95,7 +95,8 @@ def test_requests_are_counted_by_version_and_thumbs_find_theirs(tmp_path: Path) 
         mine = [number for number, user in enumerate(told) if told[user] == name]
         assert found["finr1_requests_total", "none", "200", name] == len(mine) > 0
         assert found["finr1_first_byte_seconds_count", name] == len(mine)
-        assert 0.2 * len(mine) <= found["finr1_request_seconds_sum", name] < 2 * len(mine)
+        # Seconds, and no milliseconds; a machine under full load takes longer.
+        assert 0.19 * len(mine) <= found["finr1_request_seconds_sum", name] < 20 * len(mine)
         for rating, odd in (("up", 1), ("down", 0)):
             expected = sum(number % 2 == odd for number in mine)
             assert found.get(("finr1_thumbs", rating, name), 0) == expected
@@ -235,7 +236,7 @@ def test_board_and_alarms_find_their_metrics_in_a_real_prometheus(tmp_path: Path
     with ExitStack() as stack:
         settings = stack.enter_context(_busy_gateway(stack, tmp_path))
         ask = stack.enter_context(_prometheus(settings, tmp_path))
-        deadline = time.monotonic() + 25
+        deadline = time.monotonic() + 90
         missing = expressions = _expressions()
         while missing and time.monotonic() < deadline:
             time.sleep(1)
@@ -276,7 +277,7 @@ def _busy_gateway(stack: ExitStack, folder: Path) -> Iterator[GatewaySettings]:
         up, ended = threading.Event(), threading.Event()
         watcher = threading.Thread(target=watch, args=(settings, lambda _: up.set(), ended))
         watcher.start()
-        assert up.wait(20)
+        assert up.wait(60)
         try:
             yield settings
         finally:
@@ -343,4 +344,4 @@ def _prometheus(settings: GatewaySettings, folder: Path) -> Iterator[Any]:
         yield ask
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

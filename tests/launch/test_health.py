@@ -40,7 +40,7 @@ def of(reply: Reply, **asked: object) -> health.Health:
     ],
 )
 def test_the_three_states(reply: Reply, state: str, why: str) -> None:
-    found = of(reply, timeout_s=1.0)
+    found = of(reply, timeout_s=1.0 if "within 1 s" in why else 30.0)
     assert found.state == state, found
     assert why in found.why
 

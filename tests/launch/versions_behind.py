@@ -48,7 +48,8 @@ def need_haproxy() -> None:
 class Behind:
     """A server of one version. `hold_s` is how long an answer takes; `seen` holds each request's headers and body.
 
-    A request may ask for a fault: `status` (500), or `cut` (the stream breaks off).
+    A request may ask for a fault: `status` (500), or `cut` (the stream breaks off). With `go_on` each word of a stream
+    is followed by the next once that is released, and the stream breaks off where it is not.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Behind:
     url: str = ""
     seen: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
     stop: Callable[[], None] = lambda: None
+    go_on: threading.Semaphore | None = None
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """One completion, whole or streamed word by word."""
@@ -76,6 +78,8 @@ class Behind:
         for word in (self.name, "second", "third"):
             await stream.write(f'data: {{"choices":[{{"delta":{{"content":"{word}"}}}}]}}\n\n'.encode())
             await asyncio.sleep(self.hold_s)
+            if self.go_on is not None and not await asyncio.to_thread(self.go_on.acquire, timeout=30):
+                cut = True
             if cut and request.transport is not None:
                 request.transport.abort()
         await stream.write(b"data: [DONE]\n\n")

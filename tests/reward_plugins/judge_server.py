@@ -19,8 +19,9 @@ class JudgeServer(ThreadingHTTPServer):
 
     An answer is right if its first word is in the reference. Reasoning gets 5 in every dimension, 2 in logic where it
     says "out of thin air". A manner may also be a function of the request's number (from 1) and of what was shown.
-    `replied` counts, by what was shown, the replies that were sent in full. `verdict`, where set, makes the verdict on
-    what was shown.
+    `replied` counts, by what was shown, the replies that were given to be sent: before they leave, so that who has a
+    reply finds it counted. `verdict`, where set, makes the verdict on what was shown. Requests beyond `at_most` wait
+    until it is raised.
     """
 
     daemon_threads = True
@@ -31,6 +32,8 @@ class JudgeServer(ThreadingHTTPServer):
         self.delay_s = delay_s
         self.requests: list[dict[str, Any]] = []
         self.replied: Counter[str] = Counter()
+        self.at_most: int | None = None
+        self.counting = threading.Lock()
         self.keys: list[str | None] = []
         self.verdict: Callable[[dict[str, str]], str] | None = None
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -64,13 +67,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(body)
-        self.server.keys.append(self.headers.get("Authorization"))
+        with self.server.counting:
+            self.server.requests.append(body)
+            self.server.keys.append(self.headers.get("Authorization"))
+            number = len(self.server.requests)
+        while self.server.at_most is not None and number > self.server.at_most:
+            time.sleep(0.01)
         text = body["messages"][1]["content"]
         shown = json.loads(text)
         manner = self.server.manner
         if not isinstance(manner, str):
-            manner = manner(len(self.server.requests), shown)
+            manner = manner(number, shown)
         if manner == "hangs":
             time.sleep(20)
             return
@@ -79,6 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         time.sleep(self.server.delay_s)
         verdict = _scores(shown) if "reasoning" in shown else (self.server.verdict or _comparison)(shown)
+        with self.server.counting:
+            earlier = self.server.replied[text]
+            self.server.replied[text] += 1
         contents = {
             "answers": verdict,
             "fences": f"```json\n{verdict}\n```",
@@ -87,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             "babbles once": verdict if len(body["messages"]) > 2 else "Let me see.",
             "other verdict": '{"verdict": "maybe"}',
             "two verdicts": f'{verdict} {{"verdict": "wrong"}}',
-            "moody": verdict if self.server.replied[text] % 2 == 0 else verdict.replace("5", "1"),
+            "moody": verdict if earlier % 2 == 0 else verdict.replace("5", "1"),
         }
         reply: Any = {"choices": [{"message": {"content": contents.get(manner, "")}}], "usage": _USAGE}
         if manner == "error in a 200":
@@ -104,7 +114,6 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.2)
             return
         self.wfile.write(raw)
-        self.server.replied[text] += 1
 
     def log_message(self, format: str, *args: object) -> None:
         return

@@ -58,7 +58,7 @@ def test_a_failure_is_no_verdict_and_is_named(manner: str, outcome: str, tmp_pat
         start = time.monotonic()
         judgement = _one(judge)
         assert (judgement.correct, judgement.outcome) == (None, outcome)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 15  # both would take 20 s and more
         assert not list(tmp_path.rglob("*.json"))  # what is no verdict is not kept
 
 
@@ -75,10 +75,9 @@ def test_a_dead_judge_is_given_up_early() -> None:
 
 def test_a_batch_is_bounded_in_time_and_in_requests() -> None:
     with judging("hangs") as server:
-        judge = Judge(server.url, "m", request_s=0.4, batch_s=0.8, at_once=1)
-        start = time.monotonic()
+        judge = Judge(server.url, "m", request_s=0.4, batch_s=0.6, at_once=1)
         judgements = asyncio.run(judge.judge([("q", "g", str(number)) for number in range(20)]))
-        assert time.monotonic() - start < 4
+        assert len(server.requests) <= 2  # a third would begin after 0.8 s
         assert {judgement.correct for judgement in judgements} == {None}
     with judging("answers") as server:
         judge = Judge(server.url, "m", budget=2, at_once=1)
