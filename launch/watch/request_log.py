@@ -52,7 +52,8 @@ class RequestLog:
                 if not line.endswith(b"\n"):
                     return
                 self._place += len(line)
-                if line.startswith(b"{"):  # HAProxy's own notices stand between
+                # HAProxy's own notices stand between, and in a log of before error-log-format lines that are no JSON.
+                if line.startswith(b"{") and not line.startswith(b'{"begin_ms":-'):
                     yield _read(line)
 
 
