@@ -58,6 +58,14 @@ class Settings(StageSettings):
         """`sample: 2000` is short for `sample: {count: 2000}`."""
         return {"count": value} if isinstance(value, int) else value
 
+    @field_validator("split", mode="before")
+    @classmethod
+    def _split_in_quotes(cls, value: Any) -> Any:
+        """Without quotes YAML takes 8:2 for hours and minutes, and reads 482."""
+        if isinstance(value, int | float):
+            raise ValueError('put it in quotes, as "8:2" or "8:1:1"; without them YAML reads a time')
+        return value
+
     @model_validator(mode="after")
     def _holdout_makes_sense(self) -> Settings:
         names = {source.name for source in self.sources}
@@ -91,7 +99,8 @@ def run(settings: Settings) -> dict[str, Any]:
     """Write the questions of each split; returns counts by split, source, type and reason of what was left out.
 
     The same settings and files give the same bytes. Raises `Refused` where a source cannot be read or gives no
-    question at all, two sources give one id, or two splits overlap (unless `overlap: drop`); then nothing is written.
+    question at all, a side of a split gets no document, two sources give one id, or two splits overlap (unless
+    `overlap: drop`); then nothing is written.
     A gold that the verifier does not accept as its own answer gets `meta["doubt"]`: it is no ground for a reward. A
     sample takes a second pass over the sources.
     """
@@ -129,7 +138,12 @@ def run(settings: Settings) -> dict[str, Any]:
             out[target].write(json.dumps(record, ensure_ascii=False) + "\n")
         bars.update(bar, completed=done, total=done)
         if not splits:
-            raise Refused(f"the sources gave no question; {_commonest(left_out)}")
+            kinds = ", ".join(sorted({" ".join(stratum) for stratum in drawing.sizes})) if drawing else ""
+            raise Refused(
+                f"the sample is empty: no question is of a type in `shares` (there are: {kinds})"
+                if kinds
+                else f"the sources gave no question; {_commonest(left_out)}"
+            )
         for file in out.values():
             file.flush()
             os.fsync(file.fileno())
@@ -181,7 +195,10 @@ def _placed(settings: Settings) -> Iterator[tuple[str, Question | LeftOut]]:
                 break
             yield source.name, sides.place(row, number)
         if not good:
-            raise Refused(f"the source {source.name!r} gave no question; {_commonest(reasons)}")
+            told = _commonest(reasons)
+            hint = "; its key `columns` names yours" if "no column" in told and "columns" in source.parameters() else ""
+            raise Refused(f"the source {source.name!r} gave no question; {told}{hint}")
+    sides.refuse_empty()
 
 
 class Sides:
@@ -219,6 +236,17 @@ class Sides:
             return LeftOut(question.id, "the same question twice")
         self._documents[hash(home)] = self._questions[text] = split
         return question if split == question.split else question.model_copy(update={"split": split})
+
+    def refuse_empty(self) -> None:
+        """After the last row: raise `Refused` where a side of a split that was asked for has no document."""
+        held_out = {split for shares in self._shares.values() for split in shares}
+        there = Counter(self._documents.values())
+        if held_out and (empty := sorted({"train", *held_out} - there.keys())):
+            found = ", ".join(f"{count:,} in {split}" for split, count in sorted(there.items()))
+            raise Refused(
+                f"no document fell to {empty[0]} ({found}): there are too few for these shares; "
+                "take another seed or larger shares, or name a finer document in the column doc"
+            )
 
     def _side(self, source: str, home: str) -> str:
         """Where a document of a train split goes: its hash, between 0 and 1, falls into one of the shares."""

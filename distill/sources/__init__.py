@@ -84,8 +84,8 @@ class Source(BaseModel):
     the keys of its function, which stand beside these.
 
     A source of rows has these keys besides: `path`, a file or a folder, or `from: home`; `part`, what a file of the
-    folder must have in its path (by default what the catalogue names for `split`, else all files are read), or the
-    hub's split (by default the one of the name);
+    folder must have in its path (by default what the catalogue names for `split`, else all files are read, unless
+    they say by their names that they are of several splits), or the hub's split (by default the one of the name);
     `encoding` of text files; `revision` of the hub's set.
 
     Raises `ValueError` (so that it is found as the recipe is read) for an unknown name, an unknown or missing key, or
@@ -144,8 +144,12 @@ class Source(BaseModel):
                 files += sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
         return files
 
-    def _part(self) -> str:
-        return str((self.model_extra or {}).get("part") or catalogue()[self.name].splits.get(self.split, ""))
+    def _part(self) -> str | None:
+        """What a file of a folder has in its path; None where neither recipe nor catalogue tells splits by files."""
+        if given := (self.model_extra or {}).get("part"):
+            return str(given)
+        splits = catalogue()[self.name].splits
+        return splits.get(self.split, "") if splits else None
 
     def _check_place(self, parameters: dict[str, Any]) -> None:
         entry = catalogue()[self.name]

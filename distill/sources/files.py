@@ -21,27 +21,55 @@ from reward_plugins.errors import Refused
 
 DEFAULT_ENCODING = "utf-8-sig"  # UTF-8, with or without the mark that spreadsheets put before it
 _CHUNK = 1 << 20  # characters read at a time from a JSON list
+_LFS_POINTER = b"version https://git-lfs."  # how the file begins that Git LFS leaves where it fetched nothing
+# What LLaMA-Factory and the hub write beside a set's files: about them, without a row.
+_DESCRIPTIONS = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json"})
+# A word of a path that names a split, as in train.jsonl, data/test-00000-of-00001.parquet, default/validation/0.parquet.
+_SPLIT = re.compile(r"(?<![a-z0-9])(train|validation|valid|dev|test)(?![a-z0-9])")
 
 
-def files_of(path: Path, pattern: str, part: str) -> list[Path]:
+def files_of(path: Path, pattern: str, part: str | None) -> list[Path]:
     """The file itself, or the files of a folder, sorted, that match `pattern` and have `part` in their path below it.
 
-    Raises `Refused` where there is none, and says what there is.
+    None as `part` takes all files, and refuses those that say by their names that they are of several splits. Hubs keep a set as Parquet, whatever form it has at home: where nothing matches, a folder's Parquet files do.
+    Hidden files, and those that only describe sets, are not looked at. Raises `Refused` where there is no file, and
+    says what there is.
     """
     if path.is_file():
         _reader(path)
         return [path]
     if not path.is_dir():
         raise Refused(f"{path}: no such file or folder; give the path of the set's files, as from its home")
-    there = sorted(file for file in path.glob(pattern) if file.is_file() and _kind(file) in _READERS)
-    files = [file for file in there if part in file.relative_to(path).as_posix()]
+    there = _below(path, pattern) or _below(path, "**/*.parquet")
+    if not there:
+        like = "" if pattern == "**/*" else f" like {pattern}"
+        raise Refused(
+            f"{path}: no file{like} with rows in it; rows are read from {', '.join(_READERS)} (text also as .gz)"
+        )
+    names = [file.relative_to(path).as_posix() for file in there]
+    if part is None:
+        splits = sorted({split for name in names for split in _SPLIT.findall(name.lower())})
+        if len(splits) > 1:
+            raise Refused(
+                f"{path}: its files are of several splits ({', '.join(splits)}), which must not be mixed; "
+                f"say by `part` which one to read, as `part: {'train' if 'train' in splits else splits[0]}`"
+            )
+        return there
+    files = [file for file, name in zip(there, names, strict=True) if part in name]
     if not files:
-        names = ", ".join(file.relative_to(path).as_posix() for file in there[:8]) or f"no file like {pattern}"
-        raise Refused(f"{path}: no file with {part!r} in its name ({names}); name a file as path, or give `part`")
+        seen = ", ".join(names[:8])
+        raise Refused(f"{path}: no file with {part!r} in its name ({seen}); name a file as path, or give `part`")
     return files
 
 
-def file_rows(path: Path, pattern: str, part: str, encoding: str) -> Iterator[tuple[str, Any]]:
+def _below(folder: Path, pattern: str) -> list[Path]:
+    """The files of rows below a folder, sorted."""
+    there = (file for file in folder.glob(pattern) if _kind(file) in _READERS and file.name not in _DESCRIPTIONS)
+    shown = (file for file in there if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+    return sorted(file for file in shown if file.is_file())
+
+
+def file_rows(path: Path, pattern: str, part: str | None, encoding: str) -> Iterator[tuple[str, Any]]:
     """Yield (name, value) for each row of `files_of`, the name as "dev/tax_law[3]".
 
     A line of JSON Lines that cannot be read is given as `Broken`. Raises `Refused` for a file that is not what its
@@ -50,6 +78,11 @@ def file_rows(path: Path, pattern: str, part: str, encoding: str) -> Iterator[tu
     for file in files_of(path, pattern, part):
         inside = file.name if file == path else file.relative_to(path).as_posix()
         stem = inside.removesuffix(".gz").rpartition(".")[0]
+        with file.open("rb") as start:
+            if start.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                raise Refused(
+                    f"{file}: Git LFS has left a pointer in the file's place; run `git lfs pull` in its folder"
+                )
         try:
             for number, value in enumerate(_reader(file)(file, encoding)):
                 yield f"{stem}[{number}]", value
@@ -151,7 +184,10 @@ def _csv(file: Path, encoding: str) -> Iterator[Any]:
     with _text(file, encoding, "") as lines:
         table = csv.DictReader(lines, delimiter="\t" if _kind(file) == ".tsv" else ",", strict=True)
         try:
-            if twice := [name for name, count in Counter(table.fieldnames or ()).items() if name and count > 1]:
+            names = table.fieldnames or ()
+            if len(names) == 1 and (other := next((each for each in ";\t|" if each in names[0]), "")):
+                raise Refused(f"{file}: its columns are parted by {other!r}; save it with commas, or with tabs as .tsv")
+            if twice := [name for name, count in Counter(names).items() if name and count > 1]:
                 raise Refused(f"{file}: two columns are called {twice[0]!r}; give each a name of its own")
             yield from table
         except csv.Error as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from distill.records import Question
@@ -48,11 +48,19 @@ def disc_finllm(row: Row) -> Iterator[Question]:
         yield instruction(row, task=row.file.rpartition("/")[2].removesuffix("_part"))
 
 
+Column = Literal[
+    "question", "answer", "context", "choices", "id", "doc", "solution", "unit", "scale", "task", "type",
+    "A", "B", "C", "D", "E", "F", "G", "H",
+    "instruction", "input", "output", "history", "system", "conversations", "messages",
+]  # fmt: skip
+"""The columns that `own` knows."""
+
+
 def own(
     row: Row,
     *,
     form: Literal["alpaca", "sharegpt", "question"] | None = None,
-    columns: dict[str, str] | None = None,
+    columns: dict[Column, str] | None = None,
     task: str = "own",
     lang: Literal["zh", "en"] | None = None,
     answer_type: str = "",
@@ -67,7 +75,7 @@ def own(
     row = row.renamed(columns or {})
     if form == "sharegpt" or (form is None and (row.has("conversations") or row.has("messages"))):
         found = conversation(row, task, answer_type)
-    elif form == "alpaca" or (form is None and row.has("instruction")):
+    elif form == "alpaca" or (form is None and _is_alpaca(row)):
         found = instruction(row, task, answer_type)
     else:
         extra = {key: row.text(key) for key in _OPTIONAL if row.has(key)}
@@ -84,18 +92,29 @@ def own(
     yield found.model_copy(update={"licence": licence, "lang": lang or found.lang})
 
 
+def _is_alpaca(row: Row) -> bool:
+    """Whether the columns are Alpaca's; the instruction may be empty, with what is asked in the input."""
+    return row.has("instruction") or (
+        isinstance(row.value, Mapping) and "instruction" in row.value and not row.has("question")
+    )
+
+
 _OPTIONAL = ("context", "id", "doc", "solution", "unit", "scale", "task", "type")
 
 
 def instruction(row: Row, task: str, answer_type: str = "") -> Question:
     """An Alpaca row; `system`, the `history` (pairs of question and answer) and its `input` are the context."""
-    past = row.get("history") if row.has("history") else []
+    past = (row.get("history") if row.has("history") else None) or []
     if isinstance(past, str):
         past = _json_list(past)
-    turns = [(written(pair[0]), written(pair[1])) for pair in past or [] if isinstance(pair, list) and len(pair) == 2]
+    if not isinstance(past, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in past):
+        raise BadRow("the history is no list of pairs of question and answer")
+    turns = [(written(asked), written(told)) for asked, told in past]
     given = row.text("input") if row.has("input") else ""
     gold, solution = answered(row.text("output"))
     question = row.text("instruction")
+    if not question:  # some sets keep what is asked in the input, and say nothing beside it
+        question, given = given, ""
     return row.question(
         question,
         gold,
@@ -108,8 +127,10 @@ def instruction(row: Row, task: str, answer_type: str = "") -> Question:
     )
 
 
+# As ShareGPT, OpenAI, Gemini and the sets made after them name who speaks; in any case of letters.
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "agent": "assistant",
-          "system": "system"}  # fmt: skip
+          "bot": "assistant", "chatgpt": "assistant", "model": "assistant", "system": "system",
+          "developer": "system"}  # fmt: skip
 
 
 def conversation(row: Row, task: str, answer_type: str = "") -> Question:
@@ -124,7 +145,7 @@ def conversation(row: Row, task: str, answer_type: str = "") -> Question:
         raise BadRow("the conversation is no list of messages")
     turns: list[tuple[str, str]] = []
     for message in messages:
-        role = _ROLES.get(str(message.get("from", message.get("role"))))
+        role = _ROLES.get(str(message.get("from", message.get("role"))).lower())
         if role is None:
             raise BadRow("the conversation has a message of an unknown role")
         content = message.get("value", message.get("content"))

@@ -32,6 +32,19 @@ class BadRow(Exception):
     """Raised by a source for a row that makes no question; its text becomes the reason of the `LeftOut`."""
 
 
+# What a column may be called, so that a message can repeat it: a table without a header has its first row for names.
+_NAME = re.compile(r"[^\W\d][\w .:/()-]{0,29}")
+
+
+class NoColumn(BadRow):
+    """Raised for a column that is not there; names the others, unless they look like a row's texts."""
+
+    def __init__(self, key: str, names: list[str]) -> None:
+        are_names = all(_NAME.fullmatch(name.strip()) for name in names)
+        there = did_you_mean(key, names) if are_names else ", and what stands in the place of names looks like a row"
+        super().__init__(f"no column {key!r}{there}")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One raw row: `value` as the file has it, and `name` where it stands, as "dev/tax_law[3]" (from 0).
@@ -55,7 +68,7 @@ class Row:
         """A row that stands inside this one, such as a question of a page."""
         return replace(self, name=f"{self.name}/{name}", value=value)
 
-    def renamed(self, columns: Mapping[str, str]) -> Row:
+    def renamed(self, columns: Mapping[Any, str]) -> Row:
         """The row with other names for its columns, given as {new: old}; raises `BadRow` for an old name not there."""
         return (
             replace(self, value=self.value | {new: self.get(old) for new, old in columns.items()}) if columns else self
@@ -68,7 +81,7 @@ class Row:
         if None in self.value:  # where the csv module keeps what is left over
             raise BadRow("more cells than the header has columns")
         if key not in self.value:
-            raise BadRow(f"no column {key!r}" + did_you_mean(key, (str(name) for name in self.value)))
+            raise NoColumn(key, [str(name) for name in self.value])
         value = self.value[key]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -151,7 +164,9 @@ def written(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value).strip()
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)  # Parquet has dates and bytes inside them
+    return str(value).strip()
 
 
 def choices_of(choices: Any) -> dict[str, str]:

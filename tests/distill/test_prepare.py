@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -326,6 +327,21 @@ def test_splits_in_one_word() -> None:
     for wrong in ("8", "8:0", "8/2", "7:1:1:1", "0.8:0.2"):
         with pytest.raises(ValidationError, match="say it as 8:2"):
             settings(Path("q"), FINMATH, split=wrong)
+    for unquoted in yaml.safe_load("[8:2, 8:1:1]"):
+        with pytest.raises(ValidationError, match='put it in quotes, as "8:2"'):
+            settings(Path("q"), FINMATH, split=unquoted)
+
+
+def test_a_side_without_a_document_is_refused(tmp_path: Path) -> None:
+    rows = [{"question": f"What of {name}?", "answer": "1", "doc": "the only one"} for name in ("sales", "cost", "tax")]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    own: list[dict[str, Any]] = [{"name": "own", "path": tmp_path / "own.jsonl"}]
+    with pytest.raises(Refused, match=r"no document fell to test \(1 in train\).*another seed"):
+        prepare.run(settings(tmp_path / "q", own, split="8:2"))
+    assert not list((tmp_path / "q").iterdir())
+    # Another source may give that side.
+    own.append({"name": "finmath", "split": "test", "count": 3, "seed": 1})
+    assert prepare.run(settings(tmp_path / "q", own, split="8:2"))["documents"] == {"test": 3, "train": 1}
 
 
 @needs_finqa
@@ -366,6 +382,12 @@ def test_a_sample_of_stated_types(tmp_path: Path) -> None:
     assert 0 < len(few) < 80 and {q.meta["type"] for q in few} == {"reasoning"}, "what is not there is not made up"
     counts = json.loads((tmp_path / "few" / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert sum(counts["questions"].values()) == len(few) and counts["drawn"]
+
+
+def test_a_sample_of_types_that_are_not_there_says_which_are(tmp_path: Path) -> None:
+    sample = {"count": 5, "by": ["type"], "shares": {"analysis": 1.0}}
+    with pytest.raises(Refused, match=r"the sample is empty: .*\(there are: test calculation, test reasoning, train"):
+        drawn(tmp_path / "q", sample)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,89 @@ def test_a_set_of_one_split_is_read_from_its_folder(tmp_path: Path) -> None:
     write(tmp_path / "quant.jsonl", [{"context": "averages", "question": "How long a window?", "answer": "20 days"}])
     good, _ = read("financeqt", tmp_path / "quant.jsonl")
     assert good[0].context == "averages"
+
+
+def test_a_table_without_a_header_does_not_quote_its_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("What did client Zhang San earn in 2023?,12.5\nWhat did he spend?,13\n", encoding="utf-8")
+    with pytest.raises(Refused, match=r"no column 'question'.*looks like a row") as refused:
+        prepare.run(_own(tmp_path, path))
+    assert "Zhang" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("own.csv", "question;answer\nWhat?;3\n", "parted by ';'"),
+        ("own.csv", "question\tanswer\nWhat?\t3\n", "tabs as .tsv"),
+        ("own.csv", "题目,答案\n多少？,3\n", "there are 答案, 题目.*; its key `columns` names yours"),
+        ("data/train-00000-of-00001.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+        ("own.json", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+        ("notes.txt", "nothing", "no file with rows in it"),
+    ],
+)  # fmt: skip
+def test_what_is_amiss_with_a_folder_is_told(tmp_path: Path, name: str, text: str, words: str) -> None:
+    path = tmp_path / "set" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match=words):
+        prepare.run(_own(tmp_path, tmp_path / "set"))
+
+
+def test_a_clone_of_a_set_is_read_as_it_lies_on_the_hub(tmp_path: Path) -> None:
+    """One's own: a split at a time, past what only describes the set. The catalogue's: Parquet, whatever form home has."""
+    clone = tmp_path / "clone"
+    for part, gold in (("train", "1"), ("test", "2")):
+        row = {"question": f"What of {part}?", "answer": gold}
+        write(clone / "data" / f"{part}-00000-of-00001.parquet", [row])
+    write(clone / "dataset_infos.json", {"default": {}})
+    write(clone / ".ipynb_checkpoints" / "train-checkpoint.json", [{"question": "Old?", "answer": "9"}])
+    with pytest.raises(Refused, match=r"several splits \(test, train\).*`part: train`"):
+        read("own", clone)
+    for part, gold in (("train", "1"), ("test", "2")):
+        good, bad = read("own", clone, part=part)
+        assert [question.gold for question in good] == [gold] and not bad
+    exam = {
+        "Question": "下列属于货币政策工具的是？",
+        "A": "公开市场业务",
+        "B": "国债",
+        "C": "税收",
+        "D": "转移支付",
+        "Answer": "A",
+    }
+    write(tmp_path / "FinanceIQ" / "data" / "test-00000-of-00001.parquet", [exam])
+    good, _ = read("financeiq", tmp_path / "FinanceIQ", split="test")
+    assert [question.gold for question in good] == ["A"]
+
+
+def test_forms_as_other_tools_write_them(tmp_path: Path) -> None:
+    rows = [
+        {"conversations": [{"from": "User", "value": "P/E?"}, {"from": "Assistant", "value": "20"}]},
+        {"messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "EPS?"},
+                      {"role": "model", "content": "3"}]},
+        {"instruction": "", "input": "What is 1 + 5?", "output": "6", "history": []},
+        {"instruction": "And 2 + 5?", "input": "", "output": "7", "history": [{"user": "1 + 5?", "assistant": "6"}]},
+    ]  # fmt: skip
+    good, bad = read("own", write(tmp_path / "own.jsonl", rows))
+    assert [(q.context, q.question, q.gold) for q in good] == [
+        ("", "P/E?", "20"),
+        ("Be brief.", "EPS?", "3"),
+        ("", "What is 1 + 5?", "6"),
+    ]
+    assert [left.reason for left in bad] == ["the history is no list of pairs of question and answer"]
+
+
+def test_dates_inside_a_parquet_cell_are_text(tmp_path: Path) -> None:
+    row = {"question": "When was the last?", "answer": "2020", "context": [{"day": datetime.date(2020, 1, 31)}]}
+    good, _ = read("own", write(tmp_path / "own.parquet", [row]))
+    assert good[0].context == '[{"day": "2020-01-31"}]'
+
+
+def test_a_column_that_the_kit_does_not_know_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.jsonl", [{"question": "What?", "answer": "3", "材料": "a page"}])
+    with pytest.raises(ValueError, match=r"contxt.*'context'"):
+        read("own", path, columns={"contxt": "材料"})
+
+
+def _own(tmp_path: Path, path: Path) -> prepare.Settings:
+    return prepare.Settings.model_validate({"out": tmp_path / "out", "sources": [{"name": "own", "path": path}]})
