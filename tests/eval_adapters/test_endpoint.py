@@ -93,7 +93,7 @@ def test_its_faults_are_counted_like_those_of_any_endpoint(tmp_path: Path) -> No
     }
     with serve(lambda body: faults.get(body["input"]["text"], own(well_formed("38")))) as server:
         path = write_set(tmp_path / "set", content)
-        given = of_form(tmp_path / "out", path, server.url, FORM, timeout_s=2.0)
+        given = of_form(tmp_path / "out", path, server.url, FORM, timeout_s=5.0)
         first = run_one(given, given.models[0])["finmath"]
         assert first["counts"]["error_by_cause"] == {
             "prompt longer than the context": 1,
@@ -138,7 +138,7 @@ def test_bytes_that_drip_in_do_not_hold_a_run_up(tmp_path: Path) -> None:
         started = time.monotonic()
         with pytest.raises(Refused, match=r"none of 2 requests was answered \(timed out\)"):
             run_one(given, given.models[0])
-    assert time.monotonic() - started < 20  # the bytes would take ten minutes
+    assert time.monotonic() - started < 100  # the bytes would take ten minutes
 
 
 def test_repeats_are_samples_with_seeds_of_their_own(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def folder(evaluated: Path, tmp_path: Path) -> Path:
 
 def panel(*servers: JudgeServer, **more: Any) -> JudgeSettings:
     judges = [
-        JudgeSpec(name=f"j{place}", api_url=server.url, model="m", timeout_s=1.0)
+        JudgeSpec(name=f"j{place}", api_url=server.url, model="m", timeout_s=30.0)
         for place, server in enumerate(servers)
     ]
     return JudgeSettings(judges=judges, **more)
@@ -221,7 +221,7 @@ def _cached(judged: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spec(server: JudgeServer, **more: Any) -> JudgeSpec:
-    return JudgeSpec(**{"name": "j0", "api_url": server.url, "model": "m", "timeout_s": 1.0, **more})
+    return JudgeSpec(**{"name": "j0", "api_url": server.url, "model": "m", "timeout_s": 30.0, **more})
 
 
 def test_tokens_are_those_that_the_endpoint_counted_for_each_request_once(folder: Path) -> None:

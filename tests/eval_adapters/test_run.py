@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -304,15 +305,20 @@ def test_interrupted_it_asks_nothing_more_and_keeps_what_was_answered(number: si
     content = rows(40)
     data = write_set(tmp_path / "test", content)
 
+    told = threading.Event()
+
     def slow(request: dict[str, Any]) -> Reply:
+        if len(server.requests) >= 5:
+            told.wait(300)  # in the server's one thread: nothing more is answered before the signal is sent
         time.sleep(0.2)
         return Golds(content)(request)
 
     with serve(slow) as server:
         # So many at once that EvalScope has handed out all the rows, and would wait for them.
-        child = started(recipe(tmp_path / "out", data, server.url, batch=10), server, after=5)
+        child = started(recipe(tmp_path / "out", data, server.url, batch=10, timeout_s=60.0), server, after=5)
         child.send_signal(number)
-        assert child.wait(timeout=20) != 0
+        told.set()
+        assert child.wait(timeout=100) != 0
         asked = len(server.requests)
         assert asked <= 5 + 10 + 1  # those in flight, and one that was just being sent
     with serve(Golds(content)) as other:
@@ -323,16 +329,19 @@ def test_interrupted_it_asks_nothing_more_and_keeps_what_was_answered(number: si
 def test_killed_at_any_moment_it_goes_on_and_asks_no_finished_row_again(tmp_path: Path) -> None:
     content = rows(40)
     data = write_set(tmp_path / "test", content)
-    golds = Golds(content)
+    golds, dead = Golds(content), threading.Event()
 
     def slow(request: dict[str, Any]) -> Reply:
         time.sleep(0.05)  # in the server's one thread: replies come one by one
+        if len(server.requests) >= 20:
+            dead.wait(300)  # however late the kill comes, it is not done before
         return golds(request)
 
     with serve(slow) as server:
-        child = started(recipe(tmp_path / "out", data, server.url, batch=2), server, after=15)
+        child = started(recipe(tmp_path / "out", data, server.url, batch=2, timeout_s=60.0), server, after=15)
         child.kill()
         child.wait()
+        dead.set()
     file = next((tmp_path / "out").rglob("predictions/m/*.jsonl"))
     done = {prediction["metadata"]["id"] for prediction in json_lines(file)}
     assert 5 <= len(done) < 40
