@@ -149,6 +149,7 @@ _ALL = (
         "finr1_jsonl",
         "JSON Lines",
         "Questions and golds of your own, one JSON object a line; `columns` names your columns.",
+        version="v1.1",  # 1.1: golds of questions with choices are letters or a choice's text
         own_rows=True,
         tags=("CUSTOM", "QA"),
     ),

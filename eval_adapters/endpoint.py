@@ -40,11 +40,11 @@ class EmptyChoices(ValueError):
 
 
 class HttpError(RuntimeError):
-    """The server answered with an HTTP error."""
+    """The server answered with an HTTP error; `after_s` is for how many seconds it asks to be left alone."""
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, after_s: float = 0.0) -> None:
         super().__init__(f"http {code}")
-        self.code, self.text = code, text
+        self.code, self.text, self.after_s = code, text, after_s
 
 
 class PromptRefused(HttpError):
@@ -87,7 +87,7 @@ class Endpoint(ModelAPI):  # type: ignore[misc]
             started = time.monotonic()
             try:
                 output = retry_call(
-                    lambda: self.read(self._bounded.run(self._posted(body), self._timeout_s)),
+                    lambda: self._attempt(body),
                     retries=config.retries,
                     sleep_interval=config.retry_interval,
                     no_retry_exceptions=(PromptRefused,),
@@ -101,6 +101,14 @@ class Endpoint(ModelAPI):  # type: ignore[misc]
                 output = ModelOutput.from_content(self.model_name, "", stop_reason=reason)
             output.time = time.monotonic() - started
             return output
+
+    def _attempt(self, body: Any) -> ModelOutput:
+        """One request; where the server names a time to wait, none goes out in this one's place before it is over."""
+        try:
+            return self.read(self._bounded.run(self._posted(body), self._timeout_s))
+        except HttpError as error:
+            self._gate.wait(min(error.after_s, self._timeout_s))
+            raise
 
     def close(self) -> None:
         """Close the connections and end the thread of the requests."""
@@ -125,7 +133,7 @@ class Endpoint(ModelAPI):  # type: ignore[misc]
         except aiohttp.ClientError as error:
             raise ConnectionError(type(error).__name__) from None
         if response.status >= 400:
-            raise _error_of(response.status, text)
+            raise _error_of(response.status, text, _seconds(response.headers.get("Retry-After")))
         return json.loads(text)
 
 
@@ -184,9 +192,14 @@ def _text(content: Any) -> str:
     return content or ""
 
 
-def _error_of(code: int, text: str) -> HttpError:
+def _error_of(code: int, text: str, after_s: float = 0.0) -> HttpError:
     """The error of a reply that says no; one that no retry can help is a `PromptRefused`."""
-    return (PromptRefused if code in _NO_RETRY else HttpError)(code, text)
+    return PromptRefused(code, text) if code in _NO_RETRY else HttpError(code, text, after_s)
+
+
+def _seconds(retry_after: str | None) -> float:
+    """The header's seconds; 0 without it, and for a date, which a server with another clock would have us wait for."""
+    return float(retry_after) if retry_after and retry_after.strip().isdecimal() else 0.0
 
 
 def _reported(error: Any) -> HttpError:

@@ -20,14 +20,14 @@ class Gate:
         self._on_reply = on_reply
         self._counting = threading.Lock()
         self._failed_in_a_row = 0
-        self._stopped = False
+        self._stopped = threading.Event()
 
     @contextmanager
     def request(self) -> Iterator[None]:
         """Around one row's request with its retries; raises `EndpointDown` where it must not be sent."""
         try:
             with self._slots:
-                if self._stopped or self._failed_in_a_row >= self._patience:
+                if self._stopped.is_set() or self._failed_in_a_row >= self._patience:
                     raise EndpointDown
                 yield
         except Exception as error:
@@ -43,4 +43,8 @@ class Gate:
 
     def stop(self) -> None:
         """Let nothing more through; requests in flight end, and their answers are kept."""
-        self._stopped = True
+        self._stopped.set()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass before the next attempt, as long as the run goes on."""
+        self._stopped.wait(seconds)

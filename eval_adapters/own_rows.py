@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from eval_adapters.rows import Reader, SetRow
+from reward_plugins import verify
 from reward_plugins.errors import Refused
 
 COLUMNS = ("question", "gold", "id", "context", "choices", "unit", "answer_type", "task", "lang", "meta", "doc")
 """What `columns` may name; the first two must be there."""
 
 _LETTERS = "ABCDEFGH"
+_BETWEEN = re.compile(r"""[\s,，、;；/()（）\[\]"']""")
+"""What stands between and around the letters of a gold."""
+_LETTERED = re.compile(r"[(（]?([A-Za-z])[)）.．、:：]\s*(.+)", re.DOTALL)
+"""A choice with its letter in front."""
 _TEXTS = ("question", "gold", "id", "context", "unit", "answer_type", "task", "lang")
 
 
@@ -29,7 +36,7 @@ def reader(columns: Mapping[str, str]) -> Reader:
     def read(line: bytes, number: int) -> SetRow:
         try:
             given = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter for what is nested a thousand times
             given = None
         if not isinstance(given, dict):
             raise Refused("not a JSON object")
@@ -46,8 +53,8 @@ def _row(named: dict[str, Any], given: Mapping[str, Any], number: int) -> SetRow
             raise Refused(f"no {name}; say which column it is, such as columns: {{{name}: my_column}}")
     for name in _TEXTS:
         value = named[name]
-        if isinstance(value, list | dict) or value != value:  # NaN alone differs from itself
-            odd = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "NaN"
+        if isinstance(value, list | dict) or (isinstance(value, float) and not math.isfinite(value)):
+            odd = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "NaN or infinite"
             raise Refused(f"{name} is {odd}; it must be one text or number")
     meta = named.pop("meta") or {}
     if not isinstance(meta, dict):
@@ -67,7 +74,28 @@ def _row(named: dict[str, Any], given: Mapping[str, Any], number: int) -> SetRow
     texts = {name: str(value) for name, value in named.items() if value is not None}
     defaults = {"id": str(number), "lang": "zh" if chinese else "en", "answer_type": "", "source": "own"}
     choices = {letter: str(text) for letter, text in choices.items()} if choices else None
+    if choices:
+        texts["gold"] = _chosen(texts["gold"].strip(), choices)
     return SetRow.model_validate({**defaults, **texts, "choices": choices, "meta": meta, "prompt": _prompt(given)})
+
+
+def _chosen(gold: str, choices: Mapping[str, str]) -> str:
+    """The gold of a question with choices: letters as the kit writes them (for "b", "A, C", "B. loan"), or a choice's text.
+
+    One that no choice would meet is `Refused`: of sets that number the choices, some count from 0 and some from 1, and
+    under either every answer by letter would be wrong.
+    """
+    if gold in choices.values():
+        return gold
+    letters = _BETWEEN.sub("", gold).upper()
+    if letters and set(letters) <= set(choices):
+        return letters
+    begins = _LETTERED.fullmatch(gold)
+    if begins and choices.get(letter := begins[1].upper(), "").strip() == begins[2].strip():
+        return letter
+    if any(verify(f"<answer>{letter}</answer>", gold, meta={"choices": dict(choices)}).correct for letter in choices):
+        return gold
+    raise Refused(f"the gold {gold!r} is none of the choices {', '.join(choices)}; write the letter of the right one")
 
 
 def _prompt(given: Mapping[str, Any]) -> Any:

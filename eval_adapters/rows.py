@@ -172,7 +172,8 @@ def read_prompt(path: Path | None) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        raise Refused(f"{path}: no prompt can be read there; the kit's own are in recipes/prompts/") from None
+        where = path.absolute()
+        raise Refused(f"{where}: no prompt can be read there; the kit's own are in its recipes/prompts/") from None
     if not text:
         raise Refused(f"{path}: the prompt file is empty")
     return text

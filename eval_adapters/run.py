@@ -76,13 +76,16 @@ class _Run:
 
 
 def plan(settings: EvalSettings, model: ModelSpec) -> dict[str, State]:
-    """What is left to do for each set of one model. Only "ask" needs the model to be served. Takes under a second,
-    and the time to read the weights once for a `path` model.
+    """What is left to do for each set of one model; a set that is not there is left out, and refused by `run_one`.
+
+    Only "ask" needs the model to be served. Takes under a second, and the time to read the weights once for a `path`
+    model.
 
     Raises:
-        Refused: a test set or the model's folder is missing.
+        Refused: the model's folder is missing.
     """
-    return {run.test_set.label: run.state() for run in _runs(settings, model)}
+    runs, _ = _runs(settings, model)
+    return {run.test_set.label: run.state() for run in runs}
 
 
 def run_one(settings: EvalSettings, model: ModelSpec, api_url: str = "", model_id: str = "") -> dict[str, Any]:
@@ -96,8 +99,8 @@ def run_one(settings: EvalSettings, model: ModelSpec, api_url: str = "", model_i
         Refused: input that can be mended, or no request of a set was answered; after all sets were tried.
     """
     results: dict[str, Any] = {}
-    troubles: list[str] = []
-    for run in _runs(settings, model):
+    runs, troubles = _runs(settings, model)
+    for run in runs:
         label = run.test_set.label
         state = run.state()
         if state == "done":
@@ -113,12 +116,20 @@ def run_one(settings: EvalSettings, model: ModelSpec, api_url: str = "", model_i
     return results
 
 
-def _runs(settings: EvalSettings, model: ModelSpec) -> Iterator[_Run]:
+def _runs(settings: EvalSettings, model: ModelSpec) -> tuple[list[_Run], list[str]]:
+    """A run for each set that is there, and what is amiss with the others."""
     weights = identity.of_model(model)
+    runs: list[_Run] = []
+    troubles: list[str] = []
     for test_set in settings.sets:
-        asking = identity.asking(settings, weights, test_set)
+        try:
+            asking = identity.asking(settings, weights, test_set)
+        except Refused as trouble:
+            troubles.append(f"{test_set.label}: {trouble}")
+            continue
         folder = settings.out / model.name / test_set.label
-        yield _Run(model, test_set, folder, asking, identity.fingerprint(asking))
+        runs.append(_Run(model, test_set, folder, asking, identity.fingerprint(asking)))
+    return runs, troubles
 
 
 def _evaluate(settings: EvalSettings, run: _Run, api_url: str, model_id: str, state: State) -> dict[str, Any]:
@@ -161,7 +172,7 @@ def _evaluate(settings: EvalSettings, run: _Run, api_url: str, model_id: str, st
         causes = ", ".join(result["counts"]["error_by_cause"])
         raise Refused(
             f"{model.name} on {test_set.label}: none of {result['counts']['requested']} requests was answered ({causes}); "
-            "see that the server runs and knows the model, then run the same command again"
+            "see that the server runs, takes the key and knows the model, then run the same command again"
         )
     return result
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from eval_adapters.catalogue import known
 from eval_adapters.judge_settings import JudgeSettings
 from reward_plugins.errors import Refused
 
-_NAME = r"^[^\W_][\w.-]*$"
-"""A name that is a folder, too: letters and digits of any script, then also ".", "_" and "-"."""
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[^\W_][\w.-]*", name):
+        raise ValueError("a name begins with a letter or digit (of any script) and has only these, '.', '_' and '-'")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_folder_name)]
+"""A name that is a folder, too."""
 
 
 class Settings(BaseModel):
@@ -52,7 +60,7 @@ class ModelSpec(Settings):
     speak OpenAI's protocol; `api_url` is then the whole address that is posted to.
     """
 
-    name: str = Field(pattern=_NAME)
+    name: Name
     path: Path | None = None
     api_url: str | None = None
     model_id: str | None = None
@@ -85,9 +93,9 @@ class SetSpec(Settings):
 
     benchmark: str
     path: Path
-    subset: str = Field(pattern=_NAME)
+    subset: Name
     limit: int | None = Field(default=None, ge=1)
-    name: str = Field(default="", pattern=r"^$|" + _NAME)
+    name: Name = ""
     system_prompt: Path | None = None
     few_shot: FewShot | None = None
     columns: dict[str, str] = Field(default_factory=dict)

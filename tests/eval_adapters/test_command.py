@@ -14,6 +14,10 @@ from mock_server import Reply, serve
 from small_sets import Golds, rows, write_set
 
 from eval_adapters.reviews import read_result
+from launch import evaluate
+from launch.engine import EngineFailed
+from launch.evaluate import run_eval
+from reward_plugins.errors import Refused
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
 
@@ -58,3 +62,58 @@ def test_a_set_that_fails_does_not_sink_the_rest_and_the_exit_code_says_so(tmp_p
         assert len(server.requests) == sent + 8  # what failed, and nothing else
         assert subprocess.run(words, capture_output=True, timeout=200, cwd=tmp_path).returncode == 0
         assert len(server.requests) == sent + 8
+
+
+def test_a_set_that_is_not_there_does_not_sink_the_rest(tmp_path: Path) -> None:
+    content = rows(4)
+    with serve(Golds(content)) as server:
+        there = {"benchmark": "finr1_finmath", "subset": "finmath", "path": str(write_set(tmp_path / "set", content))}
+        sets = [
+            {**there, "name": "gone", "path": str(tmp_path / "nowhere")},
+            {**there, "name": "bad-prompt", "system_prompt": str(tmp_path / "nowhere.txt")},
+            {**there, "name": "good"},
+        ]
+        models = [{"name": name, "api_url": server.url} for name in ("a", "b")]
+        recipe = {"out": str(tmp_path / "out"), "models": models, "sets": sets}
+        (tmp_path / "eval.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        with pytest.raises(Refused) as told:
+            run_eval(str(tmp_path / "eval.yaml"))
+        for model in "ab":
+            assert f"{model}: gone: no test set at {tmp_path / 'nowhere' / 'finmath.jsonl'}" in str(told.value)
+            assert f"bad-prompt: {tmp_path / 'nowhere.txt'}: no prompt can be read there" in str(told.value)
+            assert read_result(tmp_path / "out" / model / "good")[0]["counts"]["correct"] == 4
+        assert len(server.requests) == 8
+
+
+def test_a_model_that_cannot_be_served_does_not_sink_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "config.json").write_text("{}", encoding="utf-8")
+
+    def serving(_: Any) -> Any:
+        raise EngineFailed("serve ended with exit code 1")
+
+    monkeypatch.setattr(evaluate, "serving", serving)
+    content = rows(4)
+    with serve(Golds(content)) as server:
+        sets = [{"benchmark": "finr1_finmath", "path": str(write_set(tmp_path / "set", content)), "subset": "finmath"}]
+        models = [{"name": "broken", "path": str(tmp_path / "weights")}, {"name": "good", "api_url": server.url}]
+        recipe = {"out": str(tmp_path / "out"), "models": models, "sets": sets}
+        (tmp_path / "eval.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        with pytest.raises(Refused, match="broken: serve ended with exit code 1"):
+            run_eval(str(tmp_path / "eval.yaml"))
+    assert read_result(tmp_path / "out" / "good" / "finmath")[0]["counts"]["correct"] == 4
+
+
+def test_the_command_s_last_words_tell_errors_from_wrong_answers(tmp_path: Path) -> None:
+    content = rows(4)
+
+    def reply(request: dict[str, Any]) -> Reply:
+        if request["messages"][-1]["content"] == content[0]["question"]:
+            return web.json_response({"error": {"message": "maximum context length is 3 tokens"}}, status=400)
+        return Golds(content)(request)
+
+    with serve(reply) as server:
+        sets = [{"benchmark": "finr1_finmath", "path": str(write_set(tmp_path / "set", content)), "subset": "finmath"}]
+        recipe = {"out": str(tmp_path / "out"), "models": [{"name": "m", "api_url": server.url}], "sets": sets}
+        (tmp_path / "eval.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        assert run_eval(str(tmp_path / "eval.yaml"))["m/finmath"] == "3/3, 1 error"

@@ -141,6 +141,24 @@ def test_bytes_that_drip_in_do_not_hold_a_run_up(tmp_path: Path) -> None:
     assert time.monotonic() - started < 100  # the bytes would take ten minutes
 
 
+def test_a_server_that_names_a_time_to_wait_is_left_alone_for_it(tmp_path: Path) -> None:
+    from aiohttp import web
+
+    content = rows(2)
+    asked: list[float] = []
+
+    def reply(request: dict[str, Any]) -> Reply:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            return web.json_response({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "4"})
+        return Golds(content)(request)
+
+    with serve(reply) as server:
+        given = recipe(tmp_path / "out", write_set(tmp_path / "set", content), server.url, attempts=2, batch=1)
+        assert run_one(given, given.models[0])["finmath"]["counts"]["correct"] == 2
+    assert asked[1] - asked[0] >= 4
+
+
 def test_repeats_are_samples_with_seeds_of_their_own(tmp_path: Path) -> None:
     content = rows(3)
 

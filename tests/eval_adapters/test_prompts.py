@@ -155,6 +155,7 @@ def test_columns_have_your_names(tmp_path: Path) -> None:
         ([{"question": "x", "gold": "1", "meta": []}], {}, None),
         ([{"question": "x", "gold": " "}], {}, "line 1: no gold"),
         ([{"question": "x", "gold": "1"}, {"question": "y", "gold": math.nan}], {}, "line 2: gold is NaN"),
+        ([{"question": "x", "gold": math.inf}], {}, "line 1: gold is NaN or infinite"),
         ([{"question": "x", "gold": ["a", "b"]}], {}, "gold is a list; it must be one text"),
         ([{"question": {"text": "x"}, "gold": "1"}], {}, "question is an object"),
         ([{"question": "x", "gold": "A", "choices": "a b"}], {}, "choices are neither a list nor an object"),
@@ -189,12 +190,38 @@ def test_a_file_of_another_editor_is_read_or_refused_in_words(tmp_path: Path) ->
         rows_of(given)
 
 
+def test_a_line_that_is_nested_without_end_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "test.jsonl").write_text('{"question": "x", "gold": 1, "more": ' + "[" * 10**5 + "]" * 10**5 + "}")
+    with pytest.raises(Refused, match="line 1: not a JSON object"):
+        rows_of(spec(tmp_path, benchmark="finr1_jsonl"))
+
+
 def test_a_train_split_with_a_byte_order_mark_gives_examples(tmp_path: Path) -> None:
     folder = write_set(tmp_path, [question(1)], "test")
     train = json.dumps(question(21, split="train"))
     (tmp_path / "train.jsonl").write_bytes(codecs.BOM_UTF8 + train.encode())
     (read,) = rows_of(spec(folder, few_shot=FewShot(path=tmp_path / "train.jsonl", count=1)))
     assert [each.role for each in read.prompt] == ["system", "user", "assistant", "user"]
+
+
+@pytest.mark.parametrize(
+    ("given", "gold"),
+    [("B", "B"), ("b", "B"), ("(B)", "B"), ("B. loan", "B"), ("A, C", "AC"), ("loan", "loan"), ("Loan", "Loan")],
+)
+def test_a_gold_of_one_s_own_names_choices_however_it_is_written(tmp_path: Path, given: str, gold: str) -> None:
+    row = {"question": "Which?", "choices": ["cash", "loan", "stock"], "gold": given}
+    assert own(tmp_path, [row])[0].gold == gold
+
+
+@pytest.mark.parametrize("gold", [1, "D", "bond", True])
+def test_a_gold_that_is_no_choice_is_refused(tmp_path: Path, gold: Any) -> None:
+    row = {"question": "Which?", "choices": ["cash", "loan", "stock"], "gold": gold}
+    with pytest.raises(Refused, match=f"line 1: the gold '{gold}' is none of the choices A, B, C"):
+        own(tmp_path, [row])
+
+
+def test_a_choice_may_be_a_number(tmp_path: Path) -> None:
+    assert own(tmp_path, [{"question": "How many?", "choices": ["1", "2", "3"], "gold": 2}])[0].gold == "2"
 
 
 def test_columns_are_for_one_s_own_rows_only(tmp_path: Path) -> None:
