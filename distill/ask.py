@@ -342,9 +342,10 @@ class Asking:
             return
         self._in_a_row += 1
         if self._in_a_row >= max(_FAILURES_IN_A_ROW, 2 * self.plan.teacher.concurrency):
+            said = f" ({failure.detail})" if failure.detail else ""
             raise Refused(
                 f"teacher {self.plan.teacher.name!r}: {self._in_a_row} requests in a row failed, the last with "
-                f"{failure.reason!r}; run the same command again when {self._endpoint.url} works, with "
+                f"{failure.reason!r}{said}; run the same command again when {self._endpoint.url} works, with "
                 "retry_errors: true for the questions that failed"
             )
 

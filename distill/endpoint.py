@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import aiohttp
 from pydantic_core import to_json
@@ -215,11 +215,13 @@ class Endpoint:
                 response = await self._session.post(self.url, data=body, allow_redirects=False, **self._proxy)
                 self._reached = True
                 payload = await response.read()  # to its end, or it closes the connection
-            if response.status == 200:
+            if response.status >= 300:
+                return self._turned_down(response, payload, body)
+            try:
                 return read_reply(payload, self._prefill)
-            return self._turned_down(response, payload, body)
-        except Unusable as reason:
-            return Failure(str(reason), billed=True, usage=reason.usage)
+            except Unusable as reason:
+                words = _harmless_words(payload, body, self._key)
+                return Failure(str(reason), words, billed=True, usage=reason.usage)
         except aiohttp.ClientSSLError:
             return self._no_connection("its certificate is not accepted")
         except aiohttp.ClientConnectorError as error:
@@ -246,12 +248,17 @@ class Endpoint:
     def _turned_down(self, response: aiohttp.ClientResponse, payload: bytes, body: bytes) -> Failure:
         status = response.status
         reason = f"http {status}"
-        if status in _FATAL:
-            raise Refused(f"teacher {self.teacher.name!r}: {self._fatal(status)} ({reason} from {self.url})")
+        words = _harmless_words(payload, body, self._key)
+        unpaid = status in (400, 403) and _is_unpaid(payload)
+        if unpaid or status in _FATAL:
+            said = f": {words}" if words else ""
+            raise Refused(
+                f"teacher {self.teacher.name!r}: {self._fatal(402 if unpaid else status)} ({reason} from {self.url}{said})"
+            )
         if status in NEVER_AGAIN:
-            return Failure(reason, _harmless_words(payload, body, self._key), again=False, blame="request")
+            return Failure(reason, words, again=False, blame="request")
         after_s = _retry_after(response.headers.get("Retry-After"))
-        return Failure(reason, after_s=after_s, limited=status == 429, billed=status in _GAVE_UP)
+        return Failure(reason, words, after_s=after_s, limited=status == 429, billed=status in _GAVE_UP)
 
     def _fatal(self, status: int) -> str:
         teacher = self.teacher
@@ -306,22 +313,42 @@ def _retry_after(value: str | None) -> float:
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S) if seconds == seconds else 0.0
 
 
-# Endpoints quote what they were sent. Twelve characters in a row are more than chance and less than a phrase.
+# An account without money, where it is not told by 402: DashScope's Arrearage (400), Ark's AccountOverdueError (403).
+_UNPAID = re.compile(r"arrear|overdue|insufficient[ _]?balance", re.IGNORECASE)
+# Endpoints quote what they were sent. Twelve characters in a row are more than chance and less than a phrase; of a key
+# they show some at its ends, six of which are no chance.
 _QUOTED = 12
+_QUOTED_OF_KEY = 6
 _LONGEST_WORDS = 200
+
+
+def _is_unpaid(payload: bytes) -> bool:
+    """Whether an error answer says by its code that the account has run dry, so that no request will do better."""
+    error = _error(payload)
+    return any(_UNPAID.search(str(error.get(key))) is not None for key in ("code", "type"))
 
 
 def _harmless_words(payload: bytes, body: bytes, key: str) -> str:
     """The message of an error answer, cut to 200 characters; "" where it repeats a piece of the request or the key."""
-    try:
-        data = json.loads(payload)
-        error = data.get("error", data)
-        words = str(error.get("message", "") if isinstance(error, dict) else error)
-    except (ValueError, AttributeError, RecursionError):
-        return ""
-    words = re.sub(r"\s+", " ", words)[:_LONGEST_WORDS]
+    error = _error(payload)
+    words = re.sub(r"\s+", " ", str(error.get("message") or error.get("msg") or ""))[:_LONGEST_WORDS]
     prompt = "\n".join(message["content"] for message in json.loads(body)["messages"])
-    pieces = (words[at : at + _QUOTED] for at in range(max(1, len(words) - _QUOTED + 1)))
-    if (key and key in words) or any(piece in prompt for piece in pieces if len(piece) == _QUOTED):
+    if _shared(words, prompt, _QUOTED) or (key and _shared(words, key, min(_QUOTED_OF_KEY, len(key)))):
         return ""
     return words
+
+
+def _error(payload: bytes) -> dict[str, Any]:
+    """The error object of an answer; {} where there is none."""
+    try:
+        data = json.loads(payload)
+    except (ValueError, RecursionError):
+        return {}
+    data = data[0] if isinstance(data, list) and data else data  # as Gemini sends them
+    error = data.get("error") or data if isinstance(data, dict) else {}
+    return error if isinstance(error, dict) else {"message": error}
+
+
+def _shared(words: str, text: str, length: int) -> bool:
+    """Whether so many characters in a row of `words` are in `text`."""
+    return any(words[at : at + length] in text for at in range(len(words) - length + 1))

@@ -16,6 +16,10 @@ from reward_plugins.completion import completion_text, parse
 _IN_FORM = re.compile(r"\s*<think>([^<]*)</think>\s*<answer>([^<]*)</answer>\s*")
 
 
+# What some models and endpoints (Gemini's thoughts) write for a think block that they begin with.
+_OTHER_THINK = re.compile(r"\s*<(thinking|thought|thoughts|reasoning)>(.*?)(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
+
+
 class Unusable(Exception):
     """The endpoint said "200" and sent something that is no answer; the text is a short reason without content.
 
@@ -64,8 +68,8 @@ def _json(body: bytes) -> Any:
 def reply_of(data: Any, prefill: str = "") -> Reply:
     """The answer in a chat completion.
 
-    Accepts reasoning in `reasoning_content` or `reasoning` (vLLM, DeepSeek, Ark, OpenRouter) or inline as `<think>`,
-    and content as a string or as a list of parts. `prefill` is what the answer was made to begin with; endpoints send
+    Accepts reasoning in `reasoning_content` or `reasoning` (vLLM, DeepSeek, Ark, OpenRouter), inline as `<think>`, or as
+    a part of the content (Mistral), and content as a string or as a list of parts. `prefill` is what the answer was made to begin with; endpoints send
     it back or not. An empty message is an answer that says nothing, not an error: the model was asked and had its turn
     (a content filter, for one). Raises `Unusable`.
     """
@@ -92,12 +96,16 @@ def reply_of(data: Any, prefill: str = "") -> Reply:
 def in_one_form(text: str) -> tuple[str, str, str]:
     """(reasoning, answer, response) of a completion.
 
+    A first block of another name (`<thinking>`, `<thought>`, `<reasoning>`) is the think block.
     With closed reasoning and without any answer tag, what follows the reasoning is the answer, and is put into the
     tags (models with reasoning of their own do not write them). Nothing else is added or mended: a completion that keeps
     no form stays as it is, for the filter to see.
     """
     if found := _IN_FORM.fullmatch(text):
         return found[1].strip(), found[2].strip(), text.strip()
+    if "<think>" not in text and (other := _OTHER_THINK.match(text)):
+        is_closed = other.end() > other.end(2)
+        text = f"<think>{other[2]}{'</think>' if is_closed else ''}{text[other.end() :]}"
     parsed = parse(text)
     reasoning = parsed.reasoning.strip()
     if parsed.blocks:
@@ -130,4 +138,6 @@ def _usage(raw: Any) -> Usage:
 
 
 def _count(value: Any) -> int | None:
+    if isinstance(value, float) and value.is_integer():  # some gateways write 50.0
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -159,16 +159,31 @@ def parse(response: str) -> Completion:
 def completion_text(completion: str | Sequence[Mapping[str, Any]]) -> str:
     """The text of a completion as trainers pass it: a string, or a list of messages of which the last one counts.
 
-    `reasoning_content` (vLLM, TRL with a `response_template`) is put in front as a think block. A message's content
-    may be a list of parts (`{"type": "text", "text": ...}`); parts of another type are left out.
+    `reasoning_content` or `reasoning` (vLLM, TRL with a `response_template`) is put in front as a think block, unless
+    the content holds the same one. Either may be a list of parts (`{"type": "text", "text": ...}`); of the content's
+    those of type "thinking" are reasoning, and parts of another type are left out.
     """
     if isinstance(completion, str):
         return completion
     if not completion:
         return ""
     message = completion[-1]
-    content = message.get("content") or ""
-    if not isinstance(content, str):
-        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, Mapping))
-    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-    return f"<think>{reasoning}</think>{content}" if reasoning else content
+    content = _joined(message.get("content"), "text")
+    reasoning = (
+        _joined(message.get("reasoning_content"), "text")
+        or _joined(message.get("reasoning"), "text")
+        or (_joined(message["content"], "thinking") if isinstance(message.get("content"), list) else "")
+    )
+    if not reasoning or ("</think>" in content and parse(content).reasoning.strip() == reasoning.strip()):
+        return content
+    return f"<think>{reasoning}</think>{content}"
+
+
+def _joined(value: Any, key: str) -> str:
+    """A text, or what the parts of a list have under `key`; "" for anything else."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        return ""
+    found = (part.get(key) for part in value if isinstance(part, Mapping))
+    return "".join(each if isinstance(each, str) else _joined(each, "text") for each in found)

@@ -100,6 +100,9 @@ class FaultServer:
             return web.json_response(self.completion())
         if fault == "429":
             return web.json_response({"error": "slow down"}, status=429, headers={"Retry-After": "0.05"})
+        if fault == "arrears":
+            error = {"code": "Arrearage", "message": "not in good standing"}
+            return web.json_response({"error": error}, status=400)
         if fault.isdigit():
             return web.json_response({"error": {"message": f"no good: {number} told"}}, status=int(fault))
         if fault == "hang":

@@ -152,6 +152,16 @@ def test_what_concerns_the_endpoint_stops_the_run(make_questions: Callable[..., 
     assert not stage.manifest_path().exists()
 
 
+def test_an_account_that_runs_dry_stops_the_run_and_condemns_no_question(make_questions: Callable[..., Path]) -> None:
+    """Some say so by 400, which else is about one question and final."""
+    with FaultServer(lambda number, attempt: "arrears" if number >= 10 else "ok") as server:
+        stage = settings(make_questions(200), server.url, concurrency=2)
+        with pytest.raises(Refused, match=r"asks for payment.*\(http 400 from .*: not in good standing\)"):
+            ask.run(stage)
+        assert sum(server.asked.values()) <= 12
+    assert len(traces(stage)) == 10 and not any(trace.error for trace in traces(stage))
+
+
 def test_nothing_listens(make_questions: Callable[..., Path]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -162,7 +172,14 @@ def test_nothing_listens(make_questions: Callable[..., Path]) -> None:
 
 @pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
-    ("fault", "words"), [("hang", "no answer within 0.3 s"), ("html", "HTML page"), ("cut", "cut"), ("400", "no good")]
+    ("fault", "words"),
+    [
+        ("hang", "no answer within 0.3 s"),
+        ("html", "HTML page"),
+        ("cut", "cut"),
+        ("400", "no good"),
+        ("error in 200", "overloaded"),
+    ],
 )
 def test_an_endpoint_that_never_answers_is_refused_and_leaves_no_error(
     make_questions: Callable[..., Path], fault: str, words: str
@@ -509,7 +526,9 @@ def test_an_error_message_that_quotes_the_question_is_not_repeated() -> None:
     assert endpoint._harmless_words(quoting, body, "") == ""
     assert endpoint._harmless_words(plain, body, "") == "max_tokens must be positive"
     assert endpoint._harmless_words(b"<html>", body, "") == ""
-    assert endpoint._harmless_words(json.dumps({"message": "bad key sk-1"}).encode(), body, "sk-1") == ""
+    for key in ("sk-1", "sk-1***f2c98e"):
+        told = json.dumps([{"error": {"message": f"bad key {key}"}}]).encode()
+        assert endpoint._harmless_words(told, body, key.replace("***", "0a4b7d")) == ""
 
 
 def test_two_runs_do_not_share_a_journal(tmp_path: Path) -> None:

@@ -30,8 +30,15 @@ def body(message: Any, **more: Any) -> bytes:
         {"content": "12 / 300 = 4%.</think>4%"},
         {"content": [{"type": "text", "text": "<think>12 / 300 = 4%.</think>"}, {"type": "text", "text": "4%"}]},
         {"content": "4%", "reasoning_content": "12 / 300 = 4%.", "reasoning": "12 / 300 = 4%."},
+        {"content": "4%", "reasoning_content": [{"type": "text", "text": "12 / 300 "}, {"type": "text", "text": "= 4%."}]},
+        {"content": [{"type": "thinking", "thinking": "12 / 300 = 4%."}, {"type": "text", "text": "4%"}]},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "12 / 300 = 4%."}]},
+                     {"type": "text", "text": "4%"}]},
+        {"content": "<think>12 / 300 = 4%.</think>4%", "reasoning_content": "12 / 300 = 4%.\n"},
+        {"content": "<thinking>12 / 300 = 4%.</thinking>\n4%"},
+        {"content": "<thought>12 / 300 = 4%.</thought><answer>4%</answer>"},
     ],
-)
+)  # fmt: skip
 def test_all_ways_to_return_reasoning_are_one(message: dict[str, Any]) -> None:
     reply = read_reply(body(message))
     assert (reply.reasoning, reply.answer, reply.response) == ("12 / 300 = 4%.", "4%", FORM)
@@ -54,6 +61,16 @@ def test_what_keeps_no_form_is_not_mended(text: str, answer: str, fault: str) ->
     assert malformed(response) == fault
 
 
+def test_reasoning_of_another_name_that_never_ends_is_cut_off() -> None:
+    assert in_one_form("<thinking>12 / 300, so <answer>4%") == (
+        "12 / 300, so <answer>4%",
+        "",
+        "<think>12 / 300, so <answer>4%",
+    )
+    kept = "It is <thinking>4%</thinking>."  # no block that the answer begins with
+    assert in_one_form(kept) == ("", kept, kept)
+
+
 def test_an_empty_message_is_an_answer_that_says_nothing() -> None:
     reply = read_reply(body({"content": None}))
     assert (reply.reasoning, reply.answer, reply.response) == ("", "", "")
@@ -68,6 +85,7 @@ def test_lone_surrogates_do_not_break_the_journal() -> None:
     ("usage", "expected"),
     [
         ({"prompt_tokens": 7, "completion_tokens": 3}, (7, 3)),
+        ({"prompt_tokens": 7.0, "completion_tokens": 3.5}, (7, None)),
         ({"prompt_tokens": "7", "completion_tokens": -1}, (None, None)),
         ([], (None, None)),
         (None, (None, None)),
