@@ -78,6 +78,8 @@ def _rows(file: Path) -> list[dict[str, Any]]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise Refused(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{file} is not in UTF-8; save it so") from None
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)

@@ -14,7 +14,7 @@ ROUTES = ("finance", "other")
 
 _TRADITIONAL = ("s2t", "s2tw", "s2hk", "s2twp")
 """OpenCC's conversions: the standard, Taiwan's and Hong Kong's characters, and Taiwan's own words."""
-_SPACES = re.compile(r" +")
+_SPACES = re.compile(r"[ \t]+")
 _CHARACTERS_IN_BRACKETS = re.compile(r"\[[^\]]*[^\x00-\x7f]")
 _CHARACTER_REPEATED = re.compile(r"[^\x00-\x7f][*+?{]")
 
@@ -29,18 +29,20 @@ def rule_map(file: Path) -> str:
         Refused: no such file, a line that is not so, or a pattern that would be taken apart in the midst of a character.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()  # some editors begin a file with a mark
     except OSError as error:
         raise Refused(f"the routing rule {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Refused(f"the routing rule {file} is not in UTF-8; save it so") from None
     found: list[str] = []
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
+        route, *pattern = line.split(maxsplit=1) or ["#"]
+        if route.startswith("#"):
             continue
-        route, _, pattern = line.strip().partition(" ")
-        if route not in ROUTES or not pattern.strip():
+        if route not in ROUTES or not pattern:
             raise Refused(f"{file}:{number}: a line is `finance PATTERN` or `other PATTERN`")
-        _fit(pattern, f"{file}:{number}")
-        spaced = _SPACES.sub(r"\\s+", pattern.strip())
+        _fit(pattern[0], f"{file}:{number}")
+        spaced = _SPACES.sub(r"\\s+", pattern[0].strip())
         found += [f"(?i){each} {route}" for each in _spellings(spaced)]
     if not found:
         raise Refused(f"the routing rule {file} holds no pattern")

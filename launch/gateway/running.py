@@ -129,12 +129,13 @@ def written(settings: GatewaySettings, data: Path) -> tuple[Path, str]:
     text, config_id = configuration(settings, rule_file)
     config, tried = data / "haproxy.cfg", data / "haproxy.cfg.tried"
     write_whole(tried, text)
-    words = [program(), "-c", "-q", "-f", str(tried)]
+    words = [program(), "-c", "-f", str(tried)]  # with -q it would keep its reasons to itself
     env = engine.environment(None, _inherited(settings))
     done = subprocess.run(words, capture_output=True, text=True, env=env)
     if done.returncode:
         tried.unlink()
-        raise Refused(f"HAProxy refuses this recipe: {' '.join((done.stderr + done.stdout).split())[:900]}")
+        reasons = [line for line in done.stderr.splitlines() if not line.startswith("[NOTICE]")]
+        raise Refused(f"HAProxy refuses this recipe: {' '.join(' '.join(reasons).split())[:900]}")
     tried.replace(config)
     for old in data.glob("rule-*.map"):
         if old != rule_file:

@@ -40,8 +40,11 @@ class Server(BaseModel):
     @field_validator("url")
     @classmethod
     def _an_endpoint(cls, url: str) -> str:
-        if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~-]+)*/v1/?", url):
+        found = re.fullmatch(r"https?://[A-Za-z0-9.-]+(?::(\d{1,5}))?(/[A-Za-z0-9._~-]+)*/v1/?", url)
+        if not found:
             raise ValueError("an endpoint's URL is http(s)://host[:port]/v1, without a name or key in it")
+        if not 1 <= int(found[1] or 80) <= 65535:
+            raise ValueError("a port is a number from 1 to 65535")
         return url.rstrip("/")
 
     @property
@@ -101,6 +104,8 @@ class GatewaySettings(BaseModel):
     def _somebody_answers(self) -> GatewaySettings:
         if taken := [name for name in self.versions if name in _RESERVED]:
             raise ValueError(f"a version cannot be named {taken[0]!r}: the gateway uses that name itself")
+        if len({self.port, self.metrics_port, self.watch.port}) < 3:
+            raise ValueError("port, metrics_port and watch.port must differ")
         if (self.registry is None) != (self.weights is None):
             raise ValueError("registry and weights (of its aliases) go together; give both or neither")
         weighed = [name for name, version in self.versions.items() if version.weight]

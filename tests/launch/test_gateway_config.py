@@ -54,7 +54,7 @@ def test_what_haproxy_refuses_leaves_the_configuration_in_place(tmp_path: Path) 
         written = running.written(settings, Path(settings.data))[0]
         before = written.read_text(encoding="utf-8")
         broken = settings.model_copy(update={"general": settings.versions["v1"], "rule": str(bad)})
-        with pytest.raises(Refused, match="HAProxy refuses"):
+        with pytest.raises(Refused, match=r"HAProxy refuses.*\(unclosed' is invalid .*missing"):
             running.written(broken, Path(settings.data))
         assert not list(Path(settings.data).glob("*.tried"))
         assert written.read_text(encoding="utf-8") == before
@@ -72,6 +72,9 @@ def test_what_haproxy_refuses_leaves_the_configuration_in_place(tmp_path: Path) 
         ({"api_key_envs": []}, "at least 1"),
         ({"wieghts": 1}, "unknown key 'wieghts'"),
         ({"split": "a b"}, "pattern"),
+        ({"versions": {"v1": {"url": "http://127.0.0.1:99999/v1", "weight": 1}}}, "1 to 65535"),
+        ({"metrics_port": 8020}, "must differ"),
+        ({"watch": {"port": 8021}}, "must differ"),
     ],
 )
 def test_recipes_that_cannot_be(change: dict[str, object], said: str) -> None:
@@ -135,11 +138,12 @@ def test_the_configuration_is_a_function_of_the_recipe() -> None:
         ("finance [元亿]", r"\(元\|亿\)"),
         ("finance 元?", r"\(元\)\?"),
         ("# nothing", "no pattern"),
+        (b"finance \xd3\xaa\xca\xd5", "not in UTF-8"),
     ],
 )
-def test_a_rule_that_cannot_be(line: str, said: str, tmp_path: Path) -> None:
+def test_a_rule_that_cannot_be(line: str | bytes, said: str, tmp_path: Path) -> None:
     file = tmp_path / "a.rule"
-    file.write_text(line + "\n", encoding="utf-8")
+    file.write_bytes(line if isinstance(line, bytes) else line.encode())
     with pytest.raises(Refused, match=said):
         rule_map(file)
 
@@ -151,3 +155,10 @@ def test_a_rule_is_spelt_in_traditional_characters_too(tmp_path: Path) -> None:
     assert lines[:2] == [r"(?i)债券|net\s+profit finance", r"(?i)債券|net\s+profit finance"]
     assert [line for line in lines if line.endswith(" other")][:2] == ["(?i)软件 other", "(?i)軟件 other"]
     assert "(?i)軟體 other" in lines, "Taiwan's own word"
+
+
+def test_a_rule_as_editors_write_it(tmp_path: Path) -> None:
+    """A mark at the start, lines that end as Windows ends them, tabs, a comment that is set in."""
+    file = tmp_path / "a.rule"
+    file.write_bytes(b"\xef\xbb\xbffinance\tnet\tprofit\r\n  # ours\r\nother poem\r\n")
+    assert rule_map(file) == "(?i)net\\s+profit finance\n(?i)poem other\n"
