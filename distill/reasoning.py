@@ -17,9 +17,6 @@ from distill.records import Dimension, Question, Trace
 from reward_plugins.judge import one_object, short_reason, shown_as_data
 from reward_plugins.rewards.repeats import repeated_share, units_of
 
-BY_RULE = ("length", "steps", "diversity", "term_overlap")
-"""What a rule measures, in the order in which a trace is thrown out for it."""
-
 BY_JUDGE = ("internal_consistency", "logical_consistency", "relevance", "instruction_consistency")
 """What only a reader can tell: 1 to 5 each."""
 
@@ -104,7 +101,7 @@ class Reasoning(BaseModel):
 
 
 def measured(reasoning: str, question: Question) -> dict[str, Dimension]:
-    """The dimensions of `BY_RULE`, in that order; pure, linear in the length of `reasoning`."""
+    """What a rule measures, in the order in which a trace is thrown out for it; linear in the length of `reasoning`."""
     units = units_of(reasoning)
     repeated = repeated_share(units, _RUN)
     steps = count_steps(reasoning)

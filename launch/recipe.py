@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         if key.tag == "tag:yaml.org,2002:merge":
             continue  # `<<: *common` takes over another mapping's keys; one's own win
         name = loader.construct_object(key)
+        if not isinstance(name, Hashable):
+            continue  # `construct_mapping` says where it stands
         if name in seen:
             raise Refused(f"key {name!r} stands twice (line {key.start_mark.line + 1}); leave one")
         seen.add(name)
@@ -61,14 +63,35 @@ def load(name: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """
     path = find(name)
     try:
-        recipe = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise Refused(f"{path} is not in UTF-8; save it so in the editor") from None
+    try:
+        recipe = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        raise Refused(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    except Refused as error:
+        raise Refused(f"{path} is not YAML: {_not_yaml(error, text.splitlines())}") from None
+    except (Refused, ValueError) as error:  # a value in the form of a date that is none, for one
         raise Refused(f"{path}: {error}") from None
     if not isinstance(recipe, dict):
         raise Refused(f"{path} must be a YAML mapping of keys to values")
     return overridden(recipe, overrides)
+
+
+def _not_yaml(error: yaml.YAMLError, lines: list[str]) -> str:
+    """Where the text stops being YAML, and why where it is one of the usual slips."""
+    # The line that the parser was in the middle of says more than the one at which it gave up.
+    mark = getattr(error, "context_mark", None) or getattr(error, "problem_mark", None)
+    if mark is None or mark.line >= len(lines):
+        return " ".join(str(error).split())
+    line = lines[mark.line]
+    said = getattr(error, "problem", None) or "it cannot be read"
+    if line.startswith("\t") or "\\t" in said:
+        said = "a line begins with a tab; indent with spaces"
+    elif re.match(r"\s*[\w.-]+\s*：", line):
+        said = "the colon is a full-width one; write ': ', a plain colon and a space"
+    elif re.match(r"\s*[\w.-]+:\S", line):
+        said = "a space is missing after the colon"
+    return f"line {mark.line + 1}, {line.strip()!r}: {said}"
 
 
 def overridden(recipe: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -87,7 +110,7 @@ def settings(kind: type[S], recipe: dict[str, Any], where: str | Path = "the rec
     try:
         return kind.model_validate(recipe)
     except ValidationError as error:
-        raise Refused(f"{where}: {_complaints(kind, error)[0]}") from None
+        raise Refused(f"{where}: {_another_kind(kind, recipe, error) or _complaints(kind, error)[0]}") from None
 
 
 def complaints(kind: type[BaseModel], recipe: dict[str, Any]) -> list[str]:
@@ -97,6 +120,15 @@ def complaints(kind: type[BaseModel], recipe: dict[str, Any]) -> list[str]:
     except ValidationError as error:
         return _complaints(kind, error)
     return []
+
+
+def _another_kind(kind: type[BaseModel], recipe: dict[str, Any], error: ValidationError) -> str:
+    """What to say of a recipe that was given to another command than its own; "" where it was not."""
+    from launch.check.kinds import command_of  # which reads recipes itself, and imports all stages
+
+    unknown = [str(each["loc"][0]) for each in error.errors() if each["type"] == "extra_forbidden"]
+    command = command_of(recipe, kind) if unknown else None
+    return f"it is a recipe for `finr1 {command}`; here nobody knows {', '.join(unknown[:4])}" if command else ""
 
 
 def _complaints(kind: type[BaseModel], error: ValidationError) -> list[str]:
@@ -110,8 +142,10 @@ def _complaints(kind: type[BaseModel], error: ValidationError) -> list[str]:
             said.append(f"unknown key {dotted!r}{did_you_mean(key, known)}")
         elif each["type"] == "missing":
             said.append(f"key {dotted!r} is missing")
+        elif not each["loc"]:  # of the recipe as a whole: the input is all of it
+            said.append(each["msg"].removeprefix("Value error, "))
         else:
-            said.append(f"{dotted}: {each['msg']} (got {each['input']!r})")
+            said.append(f"{dotted}: {each['msg'].removeprefix('Value error, ')} (got {each['input']!r})")
     return said
 
 
@@ -122,14 +156,22 @@ def _override(recipe: dict[str, Any], override: str) -> None:
     *parents, key = dotted.split(".")
     place: Any = recipe
     for parent in parents:
-        place = place[int(parent)] if isinstance(place, list) and parent.isdigit() else place.setdefault(parent, {})
+        place = place[_entry(place, parent, dotted)] if isinstance(place, list) else place.setdefault(parent, {})
         if not isinstance(place, dict | list):
             raise Refused(f"--set {dotted}: {parent!r} holds a value, not a mapping")
-    value = yaml.load(text, Loader=_Loader) if text else None  # noqa: S506 - a SafeLoader
-    if isinstance(place, list):
-        place[int(key)] = value
-    else:
-        place[key] = value
+    try:
+        value = yaml.load(text, Loader=_Loader) if text else None  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError):
+        raise Refused(
+            f"--set {dotted}: {text!r} is not YAML; a text with such marks goes into quotes: '\"...\"'"
+        ) from None
+    place[_entry(place, key, dotted) if isinstance(place, list) else key] = value
+
+
+def _entry(place: list[Any], word: str, dotted: str) -> int:
+    if word.isdecimal() and int(word) < len(place):
+        return int(word)
+    raise Refused(f"--set {dotted}: {word!r} is no entry of that list; it has {len(place)}, counted from 0")
 
 
 def _fields(kind: type[BaseModel], parents: list[str]) -> list[str]:

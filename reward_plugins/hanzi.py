@@ -8,7 +8,6 @@ from decimal import Decimal
 DIGITS = dict(zip("零〇一二三四五六七八九两壹贰叁肆伍陆柒捌玖", (0, 0, *range(1, 10), 2, *range(1, 10)), strict=True))
 _SMALL = {"十": 10, "拾": 10, "廿": 20, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
 _LARGE = {"万": 10**4, "亿": 10**8, "兆": 10**12}
-CHARACTERS = "".join(DIGITS) + "".join(_SMALL) + "".join(_LARGE) + "点半"
 _TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|.", re.DOTALL)
 _LONGEST = 48  # characters; the longest honest numeral (up to 兆, every digit written out) has about 40
 

@@ -71,6 +71,17 @@ def kind_of(asked: Mapping[str, Any], name: str) -> str:
     return kind
 
 
+def command_of(asked: Mapping[str, Any], settings: type[BaseModel]) -> str | None:
+    """The command that takes a recipe which `settings` do not fit: all its keys are that command's. None if no other is."""
+    kind = next((kind for kind, keys in TOLD_BY.items() if keys & asked.keys()), None)
+    if kind is None or kind == "accelerate":
+        return None
+    theirs = pipeline.Pipeline if kind == "pipeline" else SETTINGS.get(kind)
+    if theirs is settings or (theirs and not asked.keys() <= theirs.model_fields.keys()):
+        return None
+    return "run" if kind == "pipeline" else kind
+
+
 def look_over(
     kind: str,
     asked: Mapping[str, Any],

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
+from distill import ask, prepare, screen
 from launch import recipe
 from launch.paths import KIT
+from launch.pipeline import Pipeline
 from launch.serving.server import ServeSettings
 from reward_plugins.errors import Refused
 
@@ -36,7 +39,18 @@ def test_a_key_given_twice_is_refused_with_its_line(home: Path) -> None:
         recipe.load(written(home, "model: a\nmodel: b\n"))
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "just words\n", "", "a: [1\n", "a: !!python/object:os.system {}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a\n- b\n",
+        "just words\n",
+        "",
+        "a: [1\n",
+        "a: !!python/object:os.system {}\n",
+        "? [a, b]\n: 1\n",
+        "a: 2026-13-45\n",
+    ],
+)
 def test_what_is_no_mapping_is_refused(home: Path, text: str) -> None:
     with pytest.raises(Refused):
         recipe.load(written(home, text))
@@ -63,10 +77,22 @@ def test_a_mapping_may_take_over_another_ones_keys(home: Path) -> None:
     assert loaded["mine"] == {"x": 1, "y": 3}
 
 
-@pytest.mark.parametrize("override", ["novalue", "=1", "a.b.c=1"])
-def test_an_override_that_cannot_be_is_refused(home: Path, override: str) -> None:
-    with pytest.raises(Refused):
-        recipe.load(written(home, "a: {b: 1}\n"), [override])
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("novalue", "takes key=value"),
+        ("=1", "takes key=value"),
+        ("a.b.c=1", "'b' holds a value"),
+        ("list.1.x=1", "'1' is no entry of that list; it has 1, counted from 0"),
+        ("list.x=1", "'x' is no entry"),
+        ("list.-1=1", "'-1' is no entry"),
+        ("a.b=[", "is not YAML"),
+        ("a.b=2026-13-45", "is not YAML"),
+    ],
+)
+def test_an_override_that_cannot_be_is_refused(home: Path, override: str, said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        recipe.load(written(home, "a: {b: 1}\nlist: [{x: 1}]\n"), [override])
 
 
 # What a chat page offers is a list that a recipe names, and no run.
@@ -82,3 +108,27 @@ def test_every_shipped_recipe_is_plain_yaml_and_begins_with_its_command(path: Pa
     if path.parent.name != "accelerate":
         assert first.startswith("# finr1 ")
         assert str(path.relative_to(KIT)) in first
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "said"),
+    [
+        ("distill/quickstart_screen.yaml", ask.Settings, "finr1 screen"),
+        ("distill/quickstart_export.yaml", screen.Settings, "finr1 export"),
+        ("chat/local.yaml", ServeSettings, "finr1 chat"),
+        ("sft/smollm2_135m_cpu.yaml", Pipeline, "finr1 sft"),
+        ("pipelines/ftmodel.yaml", ServeSettings, "finr1 run"),
+    ],
+)
+def test_a_recipe_of_another_kind_is_told_by_its_command(file: str, settings: type[BaseModel], said: str) -> None:
+    with pytest.raises(Refused, match=f"it is a recipe for `{said}`"):
+        recipe.settings(settings, recipe.load(KIT / "recipes" / file), file)
+
+
+def test_one_stray_key_is_no_recipe_of_another_kind(home: Path) -> None:
+    with pytest.raises(Refused, match="unknown key 'traces'"):
+        recipe.settings(ServeSettings, {"model": "m", "traces": "t"})
+    with pytest.raises(Refused, match="unknown key 'data'"):
+        recipe.settings(prepare.Settings, {"data": "x.jsonl", "out": "y"})
+    with pytest.raises(Refused, match="unknown key 'variabels'"):
+        recipe.settings(Pipeline, {"stages": [], "variabels": {}})
