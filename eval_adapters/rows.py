@@ -57,12 +57,17 @@ class Asked(BaseModel):
             "source": self.source,
             "lang": self.lang,
             "task": self.task,
-            "type": str(self.meta.get("type") or ""),
-            "kind": str(self.meta.get("kind") or self.task or "other"),
-            "level": str(self.meta.get("level") or ""),
-            "doc": str(self.meta.get("doc") or self.id),
+            "type": self._stated("type"),
+            "kind": self._stated("kind") or self.task or "other",
+            "level": self._stated("level"),
+            "doc": self._stated("doc") or self.id,
             "answer_type": self.answer_type,
         }
+
+    def _stated(self, name: str) -> str:
+        """What `meta` says under a name, "" for nothing; the number 0 is something, such as the first level."""
+        value = self.meta.get(name)
+        return "" if value is None else str(value)
 
 
 class SetRow(Asked):

@@ -85,11 +85,17 @@ def markdown(summary: dict[str, Any], language: words.Language) -> str:
     return page.render(
         summary=summary,
         w=phrase,
+        cell=_cell,
         language=language,
         extras=_extras(summary),
         headline=words.headline(summary, language),
         sentences=words.steps(summary, language),
     )
+
+
+def _cell(text: str) -> str:
+    """A text of the data in one cell of a Markdown table: one line, and neither a bar nor a tag in it."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")
 
 
 def terminal(summary: dict[str, Any]) -> Table:

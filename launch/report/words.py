@@ -242,14 +242,17 @@ def _answer(summary: dict[str, Any], language: Language) -> str:
         score = scores[last]
         if score is None:
             return f"{last} gave nothing to rate." if language == "en" else f"{last} 没有可评分的结果。"
+        base = next(iter(scores))
         if language == "en":
+            alone = "there is no other model" if len(scores) == 1 else f"{base} has no rated question of these"
             return (
                 f"{last} answers {percent(score['value'])} of {score['n']} questions correctly (95% interval "
-                f"{percent(score['low'])} to {percent(score['high'])}); there is no other model to compare it with."
+                f"{percent(score['low'])} to {percent(score['high'])}); {alone} to compare it with."
             )
+        alone = "没有可比较的其他模型" if len(scores) == 1 else f"{base} 在这些题上没有可评分的结果，无法比较"
         return (
             f"{last} 在 {score['n']} 题中答对 {percent(score['value'])}（95% 区间 {percent(score['low'])} 至 "
-            f"{percent(score['high'])}）；没有可比较的其他模型。"
+            f"{percent(score['high'])}）；{alone}。"
         )
     before, after = percent(found["first"]), percent(found["second"])
     verdict = found["verdict"]

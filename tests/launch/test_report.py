@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from markupsafe import escape
 from mock_server import Reply, completion, serve
 from rich.console import Console
@@ -193,6 +194,32 @@ def test_failed_rows_are_in_no_rate_and_said_on_top(tmp_path: Path) -> None:
     assert summary["differences"]["finmath"][0]["n"] == 57
     assert "sft on finmath: 3 of 60 rows are in no rate (timed out: 3)." in page
     assert "Run the evaluation again" in page
+
+
+def test_a_base_that_gave_nothing_is_not_called_the_lack_of_another_model(tmp_path: Path) -> None:
+    data = write_set(tmp_path / "test", CONTENT[:4])
+    golds = by_number(lambda number: True)
+    dead = web.json_response({}, status=500)
+    with serve(lambda request: dead if request["model"] == "base" else golds(request)) as server:
+        settings = recipe(tmp_path / "out", data, server.url, names=("base", "sft"))
+        with pytest.raises(Refused, match="base on finmath: none of 4"):
+            run_one(settings, settings.models[0])
+        run_one(settings, settings.models[1])
+    _, page = report(tmp_path / "out", tmp_path / "report")
+    assert "base has no rated question of these to compare it with" in page
+    assert "there is no other model" not in page
+
+
+def test_what_a_set_calls_its_groups_stays_in_its_cell(tmp_path: Path) -> None:
+    named = [{**each, "meta": {"level": place % 2, "type": "a|b\n<script>"}} for place, each in enumerate(CONTENT[:4])]
+    named[0]["meta"]["type"] = "c"
+    evaluate(tmp_path / "out", write_set(tmp_path / "test", named), {"m": lambda number: True})
+    summary, page = report(tmp_path / "out", tmp_path / "report")
+    groups = summary["results"]["finmath"]["m"]["groups"]
+    assert {level: found["n"] for level, found in groups["level"].items()} == {"0": 2, "1": 2}  # 0 is a level, too
+    lines = (tmp_path / "report" / "report.md").read_text(encoding="utf-8").split("\n")
+    assert "| a\\|b &lt;script> | 100.0% | 3 |" in lines
+    assert "<script" not in page
 
 
 def test_evaluations_that_cannot_be_compared_are_refused(evaluation: Path, tmp_path: Path) -> None:
