@@ -98,13 +98,14 @@ class Settings(StageSettings):
 def run(settings: Settings) -> dict[str, Any]:
     """Write the questions of each split; returns counts by split, source, type and reason of what was left out.
 
-    The same settings and files give the same bytes. Raises `Refused` where a source cannot be read or gives no
+    The same settings and files give the same bytes; a split that only the run before had is removed. Raises `Refused` where a source cannot be read or gives no
     question at all, a side of a split gets no document, two sources give one id, or two splits overlap (unless
     `overlap: drop`); then nothing is written.
     A gold that the verifier does not accept as its own answer gets `meta["doubt"]`: it is no ground for a reward. A
     sample takes a second pass over the sources.
     """
     stage = manifest.Run("prepare", settings)
+    before = (manifest.read(settings.manifest_path()) or {"outputs": {}})["outputs"]
     settings.manifest_path().unlink(missing_ok=True)
     splits, sources, left_out, licences = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     types, doubts = Counter[str](), Counter[str]()
@@ -159,6 +160,10 @@ def run(settings: Settings) -> dict[str, Any]:
         counts["drawn"] = {
             " ".join(stratum): f"{drawing.wanted[stratum]} of {size}" for stratum, size in drawing.sizes.items()
         }
+    for name in {
+        Path(path).name for path in before
+    } - out.keys():  # a split of the last run's, which is none of this one's
+        (settings.out / name).unlink(missing_ok=True)
     homes = {source.name: catalogue()[source.name].home for source in settings.sources}
     stage.done([settings.out / name for name in out], counts, licences=dict(sorted(licences.items())), homes=homes)
     return counts

@@ -332,6 +332,15 @@ def test_splits_in_one_word() -> None:
             settings(Path("q"), FINMATH, split=unquoted)
 
 
+def test_no_split_of_an_earlier_run_is_left(tmp_path: Path) -> None:
+    """Its questions may be on another side by now."""
+    prepare.run(settings(tmp_path, FINMATH[:1], split="8:1:1"))
+    (tmp_path / "notes.jsonl").write_text("mine\n", encoding="utf-8")
+    prepare.run(settings(tmp_path, FINMATH[:1], split="8:2", seed=1))
+    names = {path.name for path in tmp_path.glob("*.jsonl")}
+    assert names == {"train.jsonl", "test.jsonl", "left_out.jsonl", "notes.jsonl"}
+
+
 def test_a_side_without_a_document_is_refused(tmp_path: Path) -> None:
     rows = [{"question": f"What of {name}?", "answer": "1", "doc": "the only one"} for name in ("sales", "cost", "tax")]
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
