@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,21 +56,35 @@ def entry(file_name: str, form: Form = "sharegpt", ranking: bool = False) -> dic
     }
 
 
-def register(path: Path, name: str, entry: dict[str, Any]) -> None:
-    """Put an entry into a `dataset_info.json`; the others stay as they are. Raises `Refused` for a broken file."""
+def look_up(path: Path, name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """What stands in a `dataset_info.json`, {} without one. Raises `Refused` for a broken one, and where `name` is taken.
+
+    An entry is the kit's own, and may be written anew, where it names the same file.
+    """
     registry: Any = {}
     if path.exists():
         try:
-            registry = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise Refused(f"{path}: not JSON; mend it, or move it away and export again") from None
+            registry = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark first
+        except ValueError as error:
+            raise Refused(f"{path}: not JSON ({error}); mend it, or move it away and export again") from None
     if not isinstance(registry, dict):
         raise Refused(f"{path}: not a JSON object of data sets; mend it, or move it away and export again")
-    if registry.get(name) == entry:
+    known = registry.get(name)
+    if known is not None and (not isinstance(known, dict) or known.get("file_name") != entry["file_name"]):
+        raise Refused(f"{path}: the entry {name!r} is of another file; rename it, or call this set something else")
+    return registry
+
+
+def register(path: Path, name: str, entry: dict[str, Any]) -> None:
+    """Put an entry into a `dataset_info.json`; the others stay as they are. Raises `Refused` as `look_up` does."""
+    path = path.resolve()  # a link stays one
+    if look_up(path, name, entry).get(name) == entry:
         return
-    registry[name] = entry
-    with written_whole(path) as part, part.open("w", encoding="ascii") as file:
+    with written_whole(path, wait=True) as part, part.open("w", encoding="ascii") as file:
+        registry = {**look_up(path, name, entry), name: entry}  # read once more: now nobody else writes
         json.dump(registry, file, ensure_ascii=True, indent=2)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, part)

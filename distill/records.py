@@ -7,6 +7,7 @@ misspelt column is found where it is written and not three stages later.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from collections import Counter
@@ -206,20 +207,45 @@ def write_records(path: Path, records: Iterable[Record | dict[str, Any]]) -> int
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, wait: bool = False) -> Iterator[Path]:
     """Give a path beside `path` to write to; it takes the place of `path` once the block has ended well.
 
-    The block flushes and syncs what it writes. After an error nothing is left behind; a full disk is `Refused`.
+    The block flushes and syncs what it writes. After an error nothing is left behind; a full disk is `Refused`, and so
+    is a path that another run is writing to, unless one is to `wait` for that.
     """
     part = path.with_name(path.name + ".part")
+    with full_disk_refused(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _one_writer(part, path, wait):
+            try:
+                yield part
+                part.replace(path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+
+
+@contextmanager
+def _one_writer(part: Path, path: Path, wait: bool) -> Iterator[None]:
+    """Hold `part` until the block ends; the kernel lets go of it, too, when a process is killed."""
+    while True:
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if _is_at(part, fd):  # not what another run has just put into its place
+                yield
+                return
+        except BlockingIOError:
+            raise Refused(f"{path}: another run is writing to it; wait for that one, and run this again") from None
+        finally:
+            os.close(fd)
+
+
+def _is_at(path: Path, fd: int) -> bool:
     try:
-        with full_disk_refused(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield part
-            part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distill import manifest
-from distill.dataset_info import entry, register
+from distill.dataset_info import entry, look_up, register
 from distill.export import card as data_card
 from distill.export import licences
 from distill.export.choose import Choice
@@ -28,11 +28,8 @@ __all__ = ["Settings", "enter", "run"]
 
 def enter(settings: Settings) -> None:
     """Put the set into `dataset_info.json`, where the SFT recipe looks for it; does nothing where it stands there."""
-    registry = settings.root / "dataset_info.json"
-    register(registry, f"{settings.set}_sft", entry(f"datasets/{settings.set}/sft/train.jsonl", settings.form))
-    if settings.dpo_per_question:
-        dpo = entry(f"datasets/{settings.set}/dpo/train.jsonl", settings.form, ranking=True)
-        register(registry, f"{settings.set}_dpo", dpo)
+    for name, told in _entries(settings).items():
+        register(_registry(settings), name, told)
 
 
 def run(settings: Settings, engine: Engine | None = None) -> dict[str, Any]:
@@ -45,6 +42,8 @@ def run(settings: Settings, engine: Engine | None = None) -> dict[str, Any]:
     where nothing is left to train on; then an older set stays as it is.
     """
     stage = manifest.Run("export", settings)
+    for name, told in _entries(settings).items():
+        look_up(_registry(settings), name, told)
     engine = engine or Cores()
     bad: Counter[str] = Counter()
     with QuestionIndex(settings.questions, settings.skip_bad, bad) as questions, progress_bars() as bars:
@@ -74,6 +73,19 @@ def run(settings: Settings, engine: Engine | None = None) -> dict[str, Any]:
     enter(settings)
     stage.done(outputs, counts, licences=dict(sorted(writer.licences().items())), stages=earlier, engine=engine.name)
     return counts
+
+
+def _registry(settings: Settings) -> Path:
+    return settings.root / "dataset_info.json"
+
+
+def _entries(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The entries of the set in `dataset_info.json`, by their names."""
+    entries = {f"{settings.set}_sft": entry(f"datasets/{settings.set}/sft/train.jsonl", settings.form)}
+    if settings.dpo_per_question:
+        dpo = entry(f"datasets/{settings.set}/dpo/train.jsonl", settings.form, ranking=True)
+        entries[f"{settings.set}_dpo"] = dpo
+    return entries
 
 
 def _clear(settings: Settings, planned: list[Path]) -> None:

@@ -12,7 +12,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.overlap.evidence import same_choices, same_page, share_of_larger, shared, stands_within, wording
+from distill.overlap.evidence import (
+    TELLING_CHOICES,
+    choices_within,
+    same_choices,
+    same_page,
+    share_of_larger,
+    share_of_smaller,
+    shared,
+    stands_whole,
+    stands_within,
+    wording,
+)
 from distill.overlap.folding import Grams, Text, choices_text, fold, fold_page, key, numbers
 from distill.records import Question
 
@@ -150,8 +161,9 @@ class TestIndex:
         similarity = wording(text, test, at_least=_SIMILAR)
         if similarity and self._has_peculiar(text, test):
             return Match(row, "near", similarity)
-        if page and not folded.page and stands_within(page, text) and stands_within(test, text):
-            return Match(row, "within", shared(test.grams, text.grams) / len(test.grams))
+        whole = Folded(test, self._choices[row], page)
+        if _within(whole, folded) or _within(folded, whole):
+            return Match(row, "within", share_of_smaller(test.grams, text.grams))
         return None
 
     def _has_peculiar(self, text: Text, test: Text) -> bool:
@@ -174,6 +186,26 @@ class TestIndex:
         pages = self._page_of_row[rows]
         on_such: Rows = rows[np.isin(pages, likely[weight[likely] > 0]) | (pages == _NO_PAGE)]
         return on_such
+
+
+def _within(part: Folded, whole: Folded) -> bool:
+    """Whether one question, with what the other has not apart of its page and choices, stands in the other's text.
+
+    Exams are passed on so, stem and choices in one instruction. Where neither page nor choices speak for it, a long
+    question must be there in one piece: "what is the net change?" stands in many another question on its own page, too.
+    """
+    text, speaks = whole.question, False
+    if part.choices and len(part.choices.ids) >= TELLING_CHOICES:
+        if whole.choices is None and not choices_within(part.choices, text):
+            return False
+        speaks = whole.choices is None or bool(same_choices(part.choices, whole.choices))
+    if part.page and not whole.page:
+        if not stands_within(part.page, text):
+            return False
+        speaks = True
+    if speaks:
+        return stands_within(part.question, text)
+    return len(part.question.ids) >= _SPEAKS_FOR_ITSELF and stands_whole(part.question, text)
 
 
 class _Postings:

@@ -94,6 +94,8 @@ def repeats(
         return None
     if folded.page and other_folded.page and not same_page(folded.page, other_folded.page):
         return None
+    if not folded.question.ids:  # without a word, all texts fold alike
+        return ("verbatim", 1.0) if one.question == other.question else None
     if folded.question.key == other_folded.question.key:
         return "verbatim", 1.0
     if numbers(folded.question) != numbers(other_folded.question) or _gold(one) != _gold(other):

@@ -19,9 +19,11 @@ _SAME_PAIRS = 0.5
 # Choices are short, so that few pairs of neighbours are left of changed ones; of other choices fewer still.
 _SAME_CHOICES = 0.25
 # Choices of fewer tokens than this ("120万元", "有效") say nothing either way.
-_TELLING_CHOICES = 8
+TELLING_CHOICES = 8
 # A page that stands within the other text is there nearly whole.
 _WITHIN = 0.8
+# Between choices within a text stand their letters: of four choices of three characters each, 8 of 11 pairs are left.
+_CHOICES_WITHIN = 0.6
 
 
 def same_page(one: Text, other: Text, renumbered: bool = False) -> bool:
@@ -37,7 +39,7 @@ def same_page(one: Text, other: Text, renumbered: bool = False) -> bool:
 
 def same_choices(one: Text | None, other: Text | None) -> bool | None:
     """Whether two sets of choices, in any order, are one; None where there is one set, or they say nothing."""
-    if one is None or other is None or min(len(one.ids), len(other.ids)) < _TELLING_CHOICES:
+    if one is None or other is None or min(len(one.ids), len(other.ids)) < TELLING_CHOICES:
         return None
     return one.masked_key == other.masked_key or share_of_larger(one.masked, other.masked) >= _SAME_CHOICES
 
@@ -45,6 +47,16 @@ def same_choices(one: Text | None, other: Text | None) -> bool | None:
 def stands_within(part: Text, whole: Text) -> bool:
     """Whether a text is part of another one, whose numbers are its own."""
     return shared(part.grams, whole.grams) >= _WITHIN * len(part.grams)
+
+
+def choices_within(choices: Text, whole: Text) -> bool:
+    """Whether choices are part of a text, in any order and whatever their letters."""
+    return shared(choices.grams, whole.grams) >= _CHOICES_WITHIN * len(choices.grams)
+
+
+def stands_whole(part: Text, whole: Text) -> bool:
+    """Whether a text is part of another one in one piece, word for word."""
+    return np.array(part.ids).tobytes() in np.array(whole.ids).tobytes()
 
 
 def wording(one: Text, other: Text, at_least: float) -> float:

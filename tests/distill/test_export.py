@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from export_chain import KIT, SYSTEM, Chain, good_traces, made_trace
 from pydantic import BaseModel, ValidationError
 
 from distill import ask, export, manifest, prepare, screen
+from distill.dataset_info import entry, register
 from distill.export.write import Writer
 from distill.finmath import generate
 from distill.prompts import Message, messages, user_message
 from distill.questions import read_questions
-from distill.records import Question, Verdict, read_records, write_records
+from distill.records import Question, Verdict, read_records, write_records, written_whole
 from distill.teachers import Teacher
 from distill.tokens import Talk, TokenCounter
 from reward_plugins import verify
@@ -215,14 +217,60 @@ def test_the_manifest_tells_the_whole_way(chain: Chain) -> None:
 def test_other_entries_of_the_registry_stay(chain: Chain) -> None:
     chain.screen()
     registry = chain.root / "dataset_info.json"
-    registry.write_text('{"mine": {"file_name": "mine.json"}, "made_sft": {"file_name": "old"}}', encoding="utf-8")
+    mine = {f"mine_{number}": {"file_name": f"{number}.json", "note": "净利润"} for number in range(60)}
+    older = {"made_sft": {"file_name": "datasets/made/sft/train.jsonl", "formatting": "alpaca"}}
+    kept = chain.root / "kept.json"
+    kept.write_text(json.dumps({**mine, **older}, ensure_ascii=False), encoding="utf-8-sig")
+    kept.chmod(0o640)
+    registry.symlink_to(kept)
     export.run(chain.settings())
-    found = json.loads(registry.read_text(encoding="utf-8"))
-    assert found["mine"] == {"file_name": "mine.json"} and found["made_sft"]["formatting"] == "sharegpt"
-    registry.write_text("{", encoding="utf-8")
-    with pytest.raises(Refused, match="not JSON"):
-        export.run(chain.settings())
-    assert registry.read_text(encoding="utf-8") == "{"
+    found = json.loads(kept.read_text(encoding="ascii"))
+    assert {name: found[name] for name in mine} == mine and found["made_sft"]["formatting"] == "sharegpt"
+    assert registry.is_symlink() and kept.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "not JSON .*line 1 column 2"),
+        ("// mine\n{}", "not JSON .*line 1 column 1"),
+        ("[]", "not a JSON object"),
+        ('{"made_sft": {"file_name": "mine.json"}}', "'made_sft' is of another file"),
+        ('{"made_sft": {"hf_hub_url": "me/mine"}}', "'made_sft' is of another file"),
+    ],
+)
+def test_a_registry_that_cannot_take_the_set_leaves_the_old_set_whole(chain: Chain, text: str, complaint: str) -> None:
+    chain.screen()
+    export.run(chain.settings())
+    old = {path: path.read_bytes() for path in sorted((chain.root / "datasets").rglob("*")) if path.is_file()}
+    registry = chain.root / "dataset_info.json"
+    registry.write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match=complaint):
+        export.run(chain.settings(sft_limit=3))
+    assert registry.read_text(encoding="utf-8") == text
+    assert {path: path.read_bytes() for path in sorted((chain.root / "datasets").rglob("*")) if path.is_file()} == old
+
+
+def test_entries_made_at_once_all_stay(tmp_path: Path) -> None:
+    registry = tmp_path / "dataset_info.json"
+    names = [f"set_{number}" for number in range(24)]
+    with ThreadPoolExecutor(8) as at_once:
+        list(at_once.map(lambda name: register(registry, name, entry(f"{name}.jsonl")), names))
+    assert sorted(json.loads(registry.read_text(encoding="ascii"))) == sorted(names)
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset_info.json"]
+
+
+def test_a_file_has_one_writer(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with written_whole(out) as part:
+        part.write_text("first", encoding="utf-8")
+        with pytest.raises(Refused, match="another run is writing to it"), written_whole(out):
+            raise AssertionError("two writers")
+    assert out.read_text(encoding="utf-8") == "first"
+    (tmp_path / "out.jsonl.part").write_text("of a run that was killed", encoding="utf-8")
+    with written_whole(out) as part:
+        part.write_text("second", encoding="utf-8")
+    assert out.read_text(encoding="utf-8") == "second"
 
 
 def test_a_test_question_that_is_trained_on_is_refused(chain: Chain) -> None:

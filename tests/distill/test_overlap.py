@@ -13,6 +13,7 @@ from distill.overlap import Settings, run
 from distill.overlap.contamination import Match, TestIndex, fold_question
 from distill.overlap.folding import fold, tokens
 from distill.overlap.stage import pairs_path
+from distill.prompts import user_message
 from distill.records import Question, write_records
 from reward_plugins.errors import Refused
 
@@ -140,6 +141,35 @@ def test_a_page_within_the_question_is_found(ask: Ask) -> None:
     assert found.kind == "within"
 
 
+@real_data
+@pytest.mark.parametrize("name", ["cflue", "fineval"])
+def test_an_exam_question_in_one_text_is_found_either_way(name: str) -> None:
+    """Alpaca rows carry stem and choices in one instruction, under words of their own."""
+    chance = random.Random(3)
+    apart = chance.sample([row for row in questions(name) if row.choices], 100)
+    told = "你是一名金融专家，请先逐步推理，再给出答案。\n题目："
+    in_one = [row.model_copy(update={"question": told + user_message(row), "choices": None}) for row in apart]
+    # A judgement of a few words under "对, 错" stays open; so does a short stem, if the test has long choices in its text.
+    for tests, trained, wanted in ((questions(name), in_one, 0.9), (in_one, apart, 0.75)):
+        index = index_of(*tests)
+        found = [match for row in trained if (match := index.match(fold_question(row)))]
+        assert len(found) >= wanted * len(trained)
+
+
+def test_a_question_within_another_one_is_no_copy(ask: Ask) -> None:
+    page = "revenue 1,204 1,318 cost 811 902 income 393 416 tax 120 131"
+    test = ask("what is the net change in revenue?", context=page)
+    assert match(ask("what is the net change in revenue divided by the revenue of 2001?", context=page), test) is None
+    term = ask("期货", lang="zh", choices={"A": "约定在未来以某个价格买卖的合约", "B": "约定立即以现价交割的商品"})
+    short = {"A": "对", "B": "错"}
+    assert match(ask("会员制期货交易所会员大会由总经理主持。（）", lang="zh", choices=short), term) is None
+    long = "某公司年初发行面值一千元票面利率百分之五的三年期债券，每年年末付息一次，到期还本，市场利率为百分之四，求发行价格"
+    told = "你是一名资深的固定收益分析师，请仔细阅读下面的题目，先逐步推理并列出每一步所用的公式，再给出最后的答案。"
+    copy = match(ask(f"{told}{long}。最后请写明单位，并说明你的理由。", lang="zh"), ask(long, lang="zh"))
+    assert copy is not None
+    assert copy.kind == "within"
+
+
 def test_an_instruction_in_common_is_no_copy(ask: Ask) -> None:
     told = "你是一名金融分析师，请阅读下面的公告，判断它属于哪一类，类别包括分红、增发、回购、诉讼、人事变动，只输出类别，不要解释。"
     notices = [
@@ -158,9 +188,13 @@ def test_an_instruction_in_common_is_no_copy(ask: Ask) -> None:
     assert copy.row == 2
 
 
-def test_a_question_without_a_word_copies_nothing(ask: Ask) -> None:
+def test_a_question_without_a_word_copies_nothing(ask: Ask, tmp_path: Path) -> None:
     assert match(ask("（ ）？"), ask("（　）")) is None
     assert match(ask("what is it?")) is None
+    texts = ["📈📈", "🚀", "？", "🚀"]
+    write_records(tmp_path / "train.jsonl", [ask(text, str(number)) for number, text in enumerate(texts)])
+    run(Settings(questions=tmp_path / "train.jsonl", out=tmp_path / "out.jsonl"))
+    assert [(each["id"], each["of"]) for each in rows(tmp_path / "out.jsonl")] == [("3", "1")]
 
 
 def test_the_stage_flags_copies_and_repetitions(ask: Ask, tmp_path: Path) -> None:
