@@ -89,13 +89,14 @@ def read(settings: Settings, files: Sequence[Path]) -> dict[str, Any]:
 
     They may come in any order, in part, and more than once. What the endpoint turned down for good is an error in the
     journal; what expired or failed on its side is `asked_again`, by the next batch or run. `already` were in the
-    journal; `foreign` belong to no request of this recipe (as it is now). Raises `Refused` for a missing file.
+    journal, or were read and billed before; `foreign` belong to no request of this recipe (as it is now). Raises `Refused` for a missing file.
     """
     counts: Counter[str] = Counter()
     again: Counter[str] = Counter()
     with opened(settings) as (journal, book):
         places = result_places(files, counts)
         out = Outstanding(settings.out)
+        waiting = out.ids
         before = {custom_id(entry.id) for entry in entries(settings.out, settings.skip_bad)}
         read_now: set[str] = set()
         survey = surveyed(settings, journal, ())
@@ -111,10 +112,14 @@ def read(settings: Settings, files: Sequence[Path]) -> dict[str, Any]:
                     results.seek(place.offset)
                     result = read_result(results.readline(), prefill)
                 assert result is not None, "the file has changed while it was read"
-                _settle(request, result.outcome, journal, book, counts, again)
                 read_now.add(request.custom_id)
+                failed = isinstance(result.outcome, Failure) and result.outcome.again
+                if failed and request.custom_id not in waiting:  # billed when its file was read before
+                    counts["already"] += 1
+                else:
+                    _settle(request, result.outcome, journal, book, counts, again)
         journal.sync()
-        counts["already"] = len(places.keys() & before)
+        counts["already"] += len(places.keys() & before)
         counts["foreign"] = len(places.keys() - before - read_now)
         teachers = {teacher.name: teacher for teacher in settings.teachers}
         left = out.take_back(read_now | (places.keys() & before), teachers, book)

@@ -28,7 +28,7 @@ from distill.teachers import Teacher
 
 _ID = re.compile(rb'\{"custom_id":"([0-9a-f]{32})"')
 # An error's code is the endpoint's word; only what looks like a code is repeated, since it may quote the request.
-_CODE = re.compile(r"[a-z][a-z0-9_]{1,40}")
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{1,40}")
 
 
 class BatchLimits(BaseModel):

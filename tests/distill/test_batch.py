@@ -56,6 +56,11 @@ def results(path: Path, rows: Iterable[dict[str, Any]], tail: bytes = b"") -> Pa
     return path
 
 
+def accounts_of(lines: bytes, folder: Path) -> dict[str, ledger.Account]:
+    (folder / "copy.ledger").write_bytes(lines)
+    return Ledger(folder / "copy.ledger").accounts
+
+
 def test_the_files_say_what_the_endpoint_would_have_been_sent(make_questions: Callable[..., Path]) -> None:
     with FaultServer(always("ok")) as server:
         asked = settings(make_questions(10), server.url)
@@ -118,8 +123,10 @@ def test_results_in_any_order_in_part_and_twice(make_questions: Callable[..., Pa
         assert told["asked_again"] == {"batch_expired": 1, "http 500": 1, "empty choices": 1}
         assert told["in_batch"] == 20 - 10 - 1 - 3
 
-        again = batch.read(stage, [first])
-        assert (again["answered"], again["already"], again["in_batch"]) == (0, 10, 6)
+        billed = ledger.beside(stage.out).read_bytes()
+        again = batch.read(stage, [first, turned_down])
+        assert (again["answered"], again["already"], again["asked_again"], again["in_batch"]) == (0, 14, {}, 6)
+        assert Ledger(ledger.beside(stage.out)).accounts == accounts_of(billed, tmp_path), "a result was billed twice"
 
         counts = ask.run(stage)["teachers"]["t"]
         assert (counts["requests"], counts["in_batch"], counts["answered"]) == (3, 6, 13)
@@ -203,3 +210,5 @@ def test_an_error_code_is_repeated_only_if_it_is_one() -> None:
     row = {"custom_id": "a", "error": {"code": "the question: what is Secret-Corp's margin?"}}
     found = read_result(json.dumps(row).encode())
     assert found and isinstance(found.outcome, Failure) and found.outcome.reason == "no response"
+    found = read_result(json.dumps({"custom_id": "a", "error": {"code": "DataInspectionFailed"}}).encode())
+    assert found and isinstance(found.outcome, Failure) and found.outcome.reason == "DataInspectionFailed"
