@@ -51,7 +51,7 @@ def health(
     target: Annotated[str, typer.Argument(help="An endpoint's URL, or a serving recipe.")] = "recipes/serve/local.yaml",
     model: Annotated[str | None, typer.Option(help="Which of the endpoint's models (default: its own choice).")] = None,
     api_key_env: Annotated[str | None, typer.Option(help="The environment variable that holds its key.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds.")] = 180.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds.")] = 180.0,
 ) -> None:
     """Ask a served model a finance question and read its answer as the verifier does.
 

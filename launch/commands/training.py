@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,13 @@ app = typer.Typer(rich_markup_mode="rich")
 PANEL = "Training"
 
 
+class Engine(StrEnum):
+    """Who carries a GRPO recipe out: the kit's stack, or a real open-r1."""
+
+    TRL = "trl"
+    OPEN_R1 = "open-r1"
+
+
 @app.command(rich_help_panel=PANEL)
 def check(
     path: Annotated[str, typer.Argument(help="A recipe, or the word `golds`.")],
@@ -27,7 +35,7 @@ def check(
     ] = None,
     accelerate: Annotated[str | None, typer.Option(help="GRPO: the accelerate configuration of the launch.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="GRPO: the ranks of the launch.")] = None,
-    grpo_engine: Annotated[str, typer.Option("--engine", help="GRPO: trl, or open-r1 (a real one).")] = "trl",
+    engine: Annotated[Engine, typer.Option(help="GRPO: trl, or open-r1 (a real one).")] = Engine.TRL,
 ) -> None:
     """Look a recipe over before it costs anything: keys, files, columns, golds, rewards, lengths, batches, memory.
 
@@ -47,7 +55,7 @@ def check(
     from launch.inspection import inspect_recipe
 
     shape = absolute(accelerate) if accelerate else None
-    inspect_recipe(absolute(path), set_ or [], Console(), gpu, shape, processes, grpo_engine == "open-r1")
+    inspect_recipe(absolute(path), set_ or [], Console(), gpu, shape, processes, engine is Engine.OPEN_R1)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -70,7 +78,7 @@ def grpo(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what becomes of each key, write the resolved recipe, and stop.")
     ] = False,
-    engine: Annotated[str, typer.Option(help="trl (the kit's stack), or open-r1 (a real one).")] = "trl",
+    engine: Annotated[Engine, typer.Option(help="trl (the kit's stack), or open-r1 (a real one).")] = Engine.TRL,
     open_r1: Annotated[
         str | None, typer.Option("--open-r1", metavar="PATH", help="Its checkout (or FINR1_OPEN_R1).")
     ] = None,
@@ -101,7 +109,7 @@ def grpo(
 
 
 @app.command(rich_help_panel=PANEL)
-def webui(port: Annotated[int, typer.Option(help="Where it answers on 127.0.0.1.")] = 7860) -> None:
+def webui(port: Annotated[int, typer.Option(min=1, max=65535, help="Where it answers on 127.0.0.1.")] = 7860) -> None:
     """Open LLaMA-Factory's own web UI with the kit's data sets, until Ctrl-C.
 
     Example: finr1 webui --port 7860

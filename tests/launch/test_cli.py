@@ -151,6 +151,8 @@ def test_a_port_in_use(home: Path) -> None:
 def test_unknown_options_and_missing_arguments_are_bad_input_too(home: Path) -> None:
     assert "Missing argument" in refusal(finr1("sft", home=home))
     assert "No such option" in refusal(finr1("sft", "x.yaml", "--fast", home=home))
+    assert "not one of 'trl', 'open-r1'" in refusal(finr1("check", "x.yaml", "--engine", "open_r1", home=home))
+    assert "'--timeout': " in refusal(finr1("health", "http://127.0.0.1:1/v1", "--timeout", "-5", home=home))
 
 
 def test_a_recipe_is_found_from_where_the_user_stands(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
