@@ -11,6 +11,7 @@ from rich.console import Console
 
 from launch.commands import data, results, serving, training, whole
 from launch.engine import EngineFailed
+from launch.paths import home
 from launch.registry.commands import app as models
 from reward_plugins.errors import Refused
 
@@ -33,6 +34,8 @@ def main() -> None:
     """The console script. Exit codes: 0 done, 1 an engine failed, 2 bad input or environment, 3 cost cap, 130 interrupted."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
+        if not home().is_dir():
+            raise Refused(f"FINR1_HOME names {home()}, and there is no such folder; make it, or name another one")
         code = app(standalone_mode=False)
     except Refused as refusal:
         _end(getattr(refusal, "exit_code", 2), str(refusal))

@@ -8,8 +8,9 @@ from pathlib import Path
 KIT = Path(__file__).resolve().parent.parent
 """The checkout: recipes, stacks, packages, and (ignored by git) `.venvs` and `.cache`."""
 
-STACKS = Path(os.environ.get("FINR1_STACKS", KIT / ".venvs"))
-CACHE = Path(os.environ.get("FINR1_CACHE", KIT / ".cache"))
+# A variable that is set to nothing names nothing.
+STACKS = Path(os.environ.get("FINR1_STACKS") or KIT / ".venvs")
+CACHE = Path(os.environ.get("FINR1_CACHE") or KIT / ".cache")
 
 STARTED_IN = Path.cwd()
 """The folder that the command was given in; recipes named on its line are found from there."""
@@ -20,4 +21,4 @@ def home() -> Path:
 
     It is the checkout, as in every README, unless `FINR1_HOME` names another one.
     """
-    return Path(os.environ.get("FINR1_HOME", KIT)).resolve()
+    return Path(os.environ.get("FINR1_HOME") or KIT).resolve()

@@ -163,6 +163,13 @@ def test_a_recipe_is_found_from_where_the_user_stands(home: Path, tmp_path_facto
     assert (home / "q" / "train.jsonl").is_file()
 
 
+def test_a_home_that_is_no_folder(home: Path) -> None:
+    (home / "file").touch()
+    for name in ("nowhere", "file"):
+        said = refusal(finr1("models", "list", home=home, FINR1_HOME=str(home / name)))
+        assert f"FINR1_HOME names {home / name}, and there is no such folder" in said
+
+
 def test_golds_are_checked_by_reason(home: Path) -> None:
     rows = [question.model_dump() for question in generate(6, seed=3, levels=(1,))]
     rows[2]["gold"] = ""
