@@ -36,7 +36,7 @@ _FILTERED = ("content_filter", "content_policy_violation")
 
 
 class EmptyChoices(ValueError):
-    """The server answered 200 and sent no text."""
+    """The server answered 200 and sent no text; the message says where it was looked for, and is the row's cause."""
 
 
 class HttpError(RuntimeError):
@@ -168,7 +168,7 @@ class OpenAIEndpoint(Endpoint):
         if not choices and isinstance(reply, dict) and reply.get("error"):
             raise _reported(reply["error"])
         if not choices or not isinstance(choices[0], dict):
-            raise EmptyChoices("the reply has no choices")
+            raise EmptyChoices("empty choices")
         message = choices[0].get("message") or {}
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
         usage = reply.get("usage")
@@ -232,7 +232,7 @@ def failure_cause(error: BaseException) -> str:
         case EarlierTurnFailed():
             return "an earlier turn failed"
         case EmptyChoices():
-            return "empty choices"
+            return str(error)
         case TimeoutError():
             return "timed out"
         case OSError():

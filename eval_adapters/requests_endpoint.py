@@ -47,7 +47,7 @@ class RequestsEndpoint(Endpoint):
         form = self._form
         text, reasoning = at(reply, form.answer), at(reply, form.reasoning)
         if not isinstance(text, str) and not reasoning:
-            raise EmptyChoices(f"the reply has no text at {form.answer}")
+            raise EmptyChoices(f"no text at {form.answer} of the reply")
         cut = str(at(reply, form.finish_reason)) in form.cut
         return completed(
             self.model_name,

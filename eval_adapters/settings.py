@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from eval_adapters.catalogue import known
 from eval_adapters.judge_settings import JudgeSettings
-from reward_plugins.errors import Refused
+from reward_plugins.errors import Refused, did_you_mean
 
 
 def _folder_name(name: str) -> str:
@@ -27,6 +28,14 @@ class Settings(BaseModel):
     """A part of a recipe: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+REQUEST_WORDS = (
+    *("$prompt", "$question", "$messages"),  # one of them at least, or the model never sees the question
+    *("$system", "$model", "$max_tokens", "$temperature", "$top_p", "$seed", "$stop"),
+)
+"""What a value in a `RequestForm`'s body may stand for."""
+_WORD_INSIDE = re.compile(rf"(?:{'|'.join(map(re.escape, REQUEST_WORDS))})\b")
 
 
 class RequestForm(Settings):
@@ -49,6 +58,29 @@ class RequestForm(Settings):
     headers: dict[str, str] = Field(default_factory=dict)
     key_header: str = "Authorization"
     key_prefix: str = "Bearer "
+
+    @field_validator("body")
+    @classmethod
+    def _asks(cls, body: dict[str, Any]) -> dict[str, Any]:
+        # What is not filled in is sent as it stands, and no reply tells: the model answers a question that nobody put.
+        texts = set(_texts(body))
+        for text in texts - set(REQUEST_WORDS):
+            if re.fullmatch(r"\$[A-Za-z_]+", text):
+                raise ValueError(f"nothing is called {text}{did_you_mean(text, REQUEST_WORDS)}")
+            if inside := _WORD_INSIDE.search(text):
+                raise ValueError(f"{inside[0]} is filled in only where it is the whole value, not within {text!r}")
+        if texts.isdisjoint(REQUEST_WORDS[:3]):
+            raise ValueError(f"none of its values is {', '.join(REQUEST_WORDS[:3])}: the question would not be sent")
+        return body
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The strings among the values of a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 class ModelSpec(Settings):

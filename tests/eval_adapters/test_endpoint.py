@@ -97,7 +97,7 @@ def test_its_faults_are_counted_like_those_of_any_endpoint(tmp_path: Path) -> No
         first = run_one(given, given.models[0])["finmath"]
         assert first["counts"]["error_by_cause"] == {
             "prompt longer than the context": 1,
-            "empty choices": 1,
+            "no text at data.0.output of the reply": 1,
             "timed out": 1,
             "unreadable reply (JSONDecodeError)": 1,
             "http 503": 1,

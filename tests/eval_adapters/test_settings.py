@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from eval_adapters.settings import EvalSettings
+from eval_adapters.settings import EvalSettings, RequestForm
 
 SET = {"benchmark": "finr1_finmath", "path": "t", "subset": "finmath"}
 MODEL = {"name": "m", "api_url": "http://127.0.0.1:1/v1"}
@@ -34,6 +34,24 @@ MODEL = {"name": "m", "api_url": "http://127.0.0.1:1/v1"}
 def test_refused(change: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         EvalSettings.model_validate({"out": "o", "models": [MODEL], "sets": [SET], **change})
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ({"q": "$question", "m": "$max_token"}, "nothing is called \\$max_token; did you mean '\\$max_tokens'"),
+        ({"q": ["Please: $question."]}, "\\$question is filled in only where it is the whole value"),
+        ({"model": "$model", "n": 1}, "the question would not be sent"),
+    ],
+)
+def test_a_body_that_would_not_put_the_question_is_refused(body: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        RequestForm(body=body, answer="text")
+
+
+def test_a_body_may_hold_dollars() -> None:
+    form = RequestForm(body={"q": {"deep": ["$prompt"]}, "$ref": "in US$ million, $5", "n": None}, answer="text")
+    assert form.body["$ref"] == "in US$ million, $5"
 
 
 def test_two_sets_of_one_subset_need_names() -> None:
