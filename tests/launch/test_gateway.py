@@ -182,7 +182,7 @@ def test_a_stream_comes_as_it_is_written() -> None:
     """The server writes a word once the client has the one before: who holds a word back waits for ever."""
     with version("v1") as only, recipe_for({"v1": (only.url, 1)}) as settings, running.gateway(settings):
         only.go_on = threading.Semaphore(0)
-        connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=60)
         with closing(connection):
             connection.request(
                 "POST", "/v1/chat/completions", json.dumps(chat(QUESTION, stream=True)), Client(settings).headers

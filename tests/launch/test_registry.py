@@ -297,7 +297,7 @@ def test_a_server_that_looks_at_any_moment_finds_a_whole_model(bench: Bench, ful
         promote(full, "2")
         roll_back(full)
     stop.set()
-    looking.join(10)
+    looking.join(120)
     weights = {(bench.models[which] / "model.safetensors").read_bytes() for which in ("base", "sft")}
     assert seen == weights | {1, 2}
 
@@ -311,17 +311,17 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
 
     def slowly(*words: Any) -> Any:
         looking.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         return compare(*words)
 
     monkeypatch.setattr(changes, "compare", slowly)
     first = threading.Thread(target=promote, args=(full, "2"))
     first.start()
-    assert looking.wait(30)
+    assert looking.wait(120)
     with pytest.raises(Refused, match="another finr1 models command is changing the registry"):
         promote(full, "3")
     go_on.set()
-    first.join(30)
+    first.join(120)
     assert champion(full) == 2 and [event.version for event in full.events()] == [1, 2]
 
 
