@@ -98,13 +98,15 @@ class Settings(StageSettings):
 def run(settings: Settings) -> dict[str, Any]:
     """Write the questions of each split; returns counts by split, source, type and reason of what was left out.
 
-    The same settings and files give the same bytes; a split that only the run before had is removed. Raises `Refused` where a source cannot be read or gives no
-    question at all, a side of a split gets no document, two sources give one id, or two splits overlap (unless
-    `overlap: drop`); then nothing is written.
+    The same settings and files give the same bytes; a split that only the run before had is removed. Raises `Refused`
+    where a source cannot be read, gives no question at all or lies in `out`, a side of a split gets no document, two
+    sources give one id, or two splits overlap (unless `overlap: drop`); then nothing is written.
     A gold that the verifier does not accept as its own answer gets `meta["doubt"]`: it is no ground for a reward. A
     sample takes a second pass over the sources.
     """
     stage = manifest.Run("prepare", settings)
+    if within := [file for file in settings.inputs() if file.resolve().parent == settings.out.resolve()]:
+        raise Refused(f"{within[0]}: a source in the folder `out` could be written over; name another `out`")
     before = (manifest.read(settings.manifest_path()) or {"outputs": {}})["outputs"]
     settings.manifest_path().unlink(missing_ok=True)
     splits, sources, left_out, licences = Counter[str](), Counter[str](), Counter[str](), Counter[str]()

@@ -8,13 +8,23 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class StageSettings(BaseModel):
     """The settings of a stage. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="after")
+    def _out_is_no_input(self) -> StageSettings:
+        """What a stage reads may have cost money: it is not written over."""
+        paths = {key: value for key, value in self if isinstance(value, Path)}
+        out = paths.pop("out", None)
+        for key, path in paths.items():
+            if out is not None and path.resolve() == out.resolve():
+                raise ValueError(f"out and {key} are one file, {out}, which would be written over; name another `out`")
+        return self
 
     @abstractmethod
     def inputs(self) -> list[Path]:

@@ -341,6 +341,15 @@ def test_no_split_of_an_earlier_run_is_left(tmp_path: Path) -> None:
     assert names == {"train.jsonl", "test.jsonl", "left_out.jsonl", "notes.jsonl"}
 
 
+def test_one_s_own_rows_are_not_written_over(tmp_path: Path) -> None:
+    mine = tmp_path / "train.jsonl"
+    mine.write_text('{"question": "What?", "answer": "3"}\n', encoding="utf-8")
+    before = mine.read_bytes()
+    with pytest.raises(Refused, match="name another `out`"):
+        prepare.run(settings(tmp_path, [{"name": "own", "path": mine}]))
+    assert mine.read_bytes() == before
+
+
 def test_a_side_without_a_document_is_refused(tmp_path: Path) -> None:
     rows = [{"question": f"What of {name}?", "answer": "1", "doc": "the only one"} for name in ("sales", "cost", "tax")]
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

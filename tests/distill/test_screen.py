@@ -217,3 +217,10 @@ def test_any_text_is_measured_in_linear_time(text: str) -> None:
 def test_thresholds_that_keep_nothing_are_refused() -> None:
     with pytest.raises(ValidationError, match="nothing could be kept"):
         Reasoning(shortest=10, longest=5)
+
+
+@pytest.mark.parametrize("key", ["traces", "questions"])
+def test_what_is_screened_is_not_written_over(tmp_path: Path, key: str) -> None:
+    paths = {name: tmp_path / f"{name}.jsonl" for name in ("questions", "traces", "out")}
+    with pytest.raises(ValidationError, match=f"out and {key} are one file"):  # spelt in another way
+        screen.Settings.model_validate(paths | {"out": tmp_path / "x" / ".." / f"{key}.jsonl"})
