@@ -72,7 +72,7 @@ def uv() -> Path:
     own = KIT / ".venv" / "bin" / "uv"
     found = own if own.is_file() else shutil.which("uv")
     if not found:
-        raise Refused("uv is missing: run `make stacks/kit` (or `pip install uv`) and start again")
+        raise Refused("uv is missing: run `make kit` (or `pip install uv`) and start again")
     return Path(found)
 
 
