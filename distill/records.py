@@ -216,29 +216,37 @@ def written_whole(path: Path, wait: bool = False) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     with full_disk_refused(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _one_writer(part, path, wait):
-            try:
-                yield part
-                part.replace(path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+        with one_writer(part, path, wait):
+            yield part
+            part.replace(path)
 
 
 @contextmanager
-def _one_writer(part: Path, path: Path, wait: bool) -> Iterator[None]:
-    """Hold `part` until the block ends; the kernel lets go of it, too, when a process is killed."""
+def one_writer(part: Path, path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold the file `part`, made for this, while `path` is written; `Refused`, or a wait, where another run holds it.
+
+    It is gone after the block; that of a run that was killed is taken over.
+    """
+    fd = _taken(part, path, wait)
+    try:
+        yield
+    finally:
+        if _is_at(part, fd):
+            part.unlink()
+        os.close(fd)
+
+
+def _taken(part: Path, path: Path, wait: bool) -> int:
     while True:
         fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if _is_at(part, fd):  # not what another run has just put into its place
-                yield
-                return
         except BlockingIOError:
-            raise Refused(f"{path}: another run is writing to it; wait for that one, and run this again") from None
-        finally:
             os.close(fd)
+            raise Refused(f"{path}: another run is writing to it; wait for that one, and run this again") from None
+        if _is_at(part, fd):
+            return fd
+        os.close(fd)  # another run has just put it into its place
 
 
 def _is_at(path: Path, fd: int) -> bool:

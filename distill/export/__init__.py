@@ -21,6 +21,7 @@ from distill.export.settings import Settings
 from distill.export.write import Writer
 from distill.progress import progress_bars
 from distill.questions import QuestionIndex
+from distill.records import one_writer
 from distill.spread import Cores, Engine
 
 __all__ = ["Settings", "enter", "run"]
@@ -56,22 +57,25 @@ def run(settings: Settings, engine: Engine | None = None) -> dict[str, Any]:
         rl_ids = choice.grpo({candidate.question_id for candidate in chosen})
         pairs = choice.dpo()
         bars.update(bar, advance=1, note="writing rows")
-        _clear(settings, Writer.paths(settings, pool))
         writer = Writer(settings, pool, choice)
-        writer.write(chosen, pairs, rl_ids)
-        bars.update(bar, advance=1, note="writing the card")
-        counts = {
-            "rows": {path.relative_to(settings.folder).as_posix(): rows for path, rows in writer.written.items()},
-            "left_out": dict(sorted(choice.left_out.items())),
-            "bad_lines": dict(bad),
-        }
-        earlier = _earlier(settings)
-        outputs = [*writer.written]
-        if settings.card:
-            outputs += data_card.write(data_card.Told(settings, pool, choice, writer, counts, earlier))
-        bars.update(bar, advance=1, note="")
-    enter(settings)
-    stage.done(outputs, counts, licences=dict(sorted(writer.licences().items())), stages=earlier, engine=engine.name)
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        with one_writer(settings.folder / "set.part", settings.folder):
+            _clear(settings, writer.paths())
+            writer.write(chosen, pairs, rl_ids)
+            bars.update(bar, advance=1, note="writing the card")
+            counts = {
+                "rows": {path.relative_to(settings.folder).as_posix(): rows for path, rows in writer.written.items()},
+                "left_out": dict(sorted(choice.left_out.items())),
+                "bad_lines": dict(bad),
+            }
+            earlier = _earlier(settings)
+            outputs = [*writer.written]
+            if settings.card:
+                outputs += data_card.write(data_card.Told(settings, pool, choice, writer, counts, earlier))
+            bars.update(bar, advance=1, note="")
+            enter(settings)
+            licensed = dict(sorted(writer.licences().items()))
+            stage.done(outputs, counts, licences=licensed, stages=earlier, engine=engine.name)
     return counts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
@@ -11,6 +12,13 @@ Picture = Callable[[BinaryIO], None]
 
 _DPI = 110
 _BINS = 40
+_LONGEST_LABEL = 48  # longer ones leave no room for the bars
+# Matplotlib's own font, then those that have Han characters, by the systems they come with: sources may be named in Chinese.
+_FONTS = (
+    "DejaVu Sans",
+    *("Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
+    *("Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "Arial Unicode MS"),
+)
 
 
 class Pass(NamedTuple):
@@ -51,7 +59,7 @@ def passes(found: Sequence[Pass]) -> Picture:
         colour = _colour(teachers.index(each.teacher))
         axes.plot([each.low, each.high], [place, place], color=colour, linewidth=2)
         axes.plot([each.share], [place], "o", color=colour)
-    axes.set_yticks(range(len(found)), [f"{each.teacher}, {each.source}" for each in found])
+    axes.set_yticks(range(len(found)), [_label(f"{each.teacher}, {each.source}") for each in found])
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("share of requests kept, with its 95% interval")
@@ -68,7 +76,7 @@ def lengths(found: Mapping[str, Sequence[int]], unit: str, cutoff: int | None) -
         axes.axvline(cutoff, color="black", linestyle="--", linewidth=1, label="cutoff_len")
     axes.set_xlabel(unit)
     axes.set_ylabel("rows")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
     return functools.partial(_save, figure)
 
 
@@ -76,13 +84,19 @@ def _stacked(axes: Any, names: Sequence[str], parts: Mapping[str, Sequence[int]]
     """Horizontal bars from the top down, each with its total."""
     left = [0] * len(names)
     for number, (part, sizes) in enumerate(parts.items()):
-        axes.barh(names, sizes, left=left, color=_colour(number), label=part)
+        axes.barh(names, sizes, left=left, color=_colour(number), label=_label(part))
         left = [before + size for before, size in zip(left, sizes, strict=True)]
     for place, total in enumerate(left):
         axes.text(total, place, f" {total:,}", va="center", fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.margins(x=0.12)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _label(name: str) -> str:
+    """A name as it can be drawn: of some length, no formula, and not among those that matplotlib leaves out."""
+    short = name if len(name) <= _LONGEST_LABEL else f"{name[:_LONGEST_LABEL]}..."
+    return short.lstrip("_").replace("$", r"\$") or "-"
 
 
 def _colour(number: int) -> Any:
@@ -94,14 +108,26 @@ def _colour(number: int) -> Any:
 
 def _blank(lines: int) -> tuple[Any, Any]:
     """An empty figure high enough for so many lines. Made without pyplot, which keeps figures and asks for a display."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    mpl.rcParams["font.family"] = _families()
     figure = Figure(figsize=(8, 1.2 + 0.4 * max(lines, 2)), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
+@functools.cache
+def _families() -> list[str]:
+    from matplotlib.font_manager import get_font_names
+
+    there = set(get_font_names())
+    return [name for name in _FONTS if name in there]
+
+
 def _save(figure: Any, out: BinaryIO) -> None:
     # By default a PNG names the version that drew it.
-    figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the tables of the card have the names, too
+        figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})

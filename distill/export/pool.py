@@ -6,6 +6,7 @@ Of a trace only its id and its place are held, of a question its id and what the
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from distill.journal import entries, traces_at
 from distill.questions import QuestionIndex, fingerprint, read_questions
 from distill.records import Question, Verdict, numbered_lines, read_records
 from reward_plugins.errors import Refused
+
+# A file's name has at most 255 bytes, and a character up to four.
+_LONGEST_NAME = 60
 
 
 class Candidate(NamedTuple):
@@ -72,10 +76,10 @@ class Pool:
         return question
 
     def _tests(self, settings: Settings, bad: Counter[str]) -> dict[str, list[Question]]:
-        """The test questions by source."""
+        """The test questions by the name of their source as a file's."""
         tests: dict[str, list[Question]] = {}
         for question in read_questions(settings.test, settings.skip_bad, bad) if settings.test else ():
-            tests.setdefault(question.source, []).append(question)
+            tests.setdefault(_file_name(question.source), []).append(question)
             self.sources.setdefault(question.licence, set()).add(question.source)
         return tests
 
@@ -131,6 +135,11 @@ def _latest(settings: Settings, bad: Counter[str]) -> Iterator[tuple[Candidate, 
         else:
             (trace,) = traces_at(settings.traces, [offset])
             yield Candidate(trace.question_id, trace.teacher, trace.sample, offset), trace_id
+
+
+def _file_name(source: str) -> str:
+    """The source without what a file's name cannot hold ("me/my_set"), and not longer than one can be."""
+    return re.sub(r"[^\w.+-]+", "_", source)[:_LONGEST_NAME].strip(".") or "test"
 
 
 class _Overlap(BaseModel):

@@ -42,12 +42,13 @@ class Writer:
         self.tokens: array[int] = array("I")
         self.shown: dict[str, str] = {}
 
-    @staticmethod
-    def paths(settings: Settings, pool: Pool) -> list[Path]:
-        """The files that an export with these settings writes."""
+    def paths(self) -> list[Path]:
+        """The files that this export writes."""
         names = ["sft/train.jsonl"]
-        names += ["dpo/train.jsonl"] * bool(settings.dpo_per_question) + ["grpo/train.jsonl"] * (settings.rl != "none")
-        return [settings.folder / name for name in [*names, *(f"test/{source}.jsonl" for source in sorted(pool.tests))]]
+        names += ["dpo/train.jsonl"] * bool(self._settings.dpo_per_question)
+        names += ["grpo/train.jsonl"] * (self._settings.rl != "none")
+        names += [f"test/{name}.jsonl" for name in sorted(self._pool.tests)]
+        return [self._settings.folder / name for name in names]
 
     def write(self, chosen: Sequence[Candidate], pairs: Sequence[Pair], rl_ids: Sequence[str]) -> None:
         """Write all files, each whole or not at all."""
@@ -57,7 +58,7 @@ class Writer:
             "grpo": lambda path: self._grpo(rl_ids),
             "test": lambda path: self._test(self._pool.tests[path.stem]),
         }
-        for path in self.paths(self._settings, self._pool):
+        for path in self.paths():
             self.written[path] = write_records(path, rows[path.parent.name](path))
 
     def licences(self) -> Counter[str]:

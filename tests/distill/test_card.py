@@ -177,3 +177,26 @@ def test_a_long_row_is_shown_by_its_ends(chain: Chain) -> None:
 def test_a_table_of_nothing_says_so() -> None:
     assert table(["a", "b"], []) == "None."
     assert table(["a", "b"], [("x", 12345)]) == "| a | b |\n| - | -: |\n| x | 12,345 |"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("me/my_set", "me_my_set"),
+        ("../../elsewhere", "_.._elsewhere"),
+        ("财务", "财务"),
+        ("", "test"),
+        ("a|b$c$\0", "a_b_c_"),
+        ("_x" * 200, "_x" * 30),
+    ],
+)
+def test_any_name_of_a_source_makes_a_file_and_a_card(chain: Chain, source: str, file: str) -> None:
+    write_records(chain.test, [row.model_copy(update={"source": source}) for row in read_questions(chain.test)])
+    named = [row.model_copy(update={"source": source}) for row in read_questions(chain.questions)]
+    write_records(chain.questions, named)
+    chain.screen()
+    rows = export.run(chain.settings())["rows"]
+    assert list(rows) == ["sft/train.jsonl", "grpo/train.jsonl", f"test/{file}.jsonl"]
+    assert {row["source"] for row in chain.rows(f"test/{file}.jsonl")} == {source}
+    assert sorted(path.name for path in (chain.root / "datasets").iterdir()) == ["made"]

@@ -15,7 +15,7 @@ from distill import export
 from distill.export.licences import terms
 from distill.prompts import user_message
 from distill.questions import read_questions
-from distill.records import Question, Trace, Verdict, read_records, write_records
+from distill.records import Question, Trace, Verdict, one_writer, read_records, write_records
 from reward_plugins.errors import Refused
 
 Settings = dict[str, Any]
@@ -264,3 +264,15 @@ def test_json_of_a_question_survives(chain: Chain) -> None:
     (row,) = (row for row in chain.rows("grpo/train.jsonl") if row["id"] == changed.id)
     assert json.loads(row["meta"])["choices"] == choices
     assert Question.model_validate(changed.model_dump()) == changed
+
+
+def test_two_exports_of_one_set_do_not_mix(chain: Chain) -> None:
+    chain.screen()
+    export.run(chain.settings())
+    old = {path: path.read_bytes() for path in sorted((chain.root / "datasets").rglob("*")) if path.is_file()}
+    folder = chain.settings().folder
+    with one_writer(folder / "set.part", folder), pytest.raises(Refused, match="another run is writing to it"):
+        export.run(chain.settings(sft_limit=3))
+    assert {path: path.read_bytes() for path in sorted((chain.root / "datasets").rglob("*")) if path.is_file()} == old
+    export.run(chain.settings(sft_limit=3))
+    assert len(chain.rows("sft/train.jsonl")) == 3
