@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):  # the latter where somebody speaks no HTTP
         return False
 
 
