@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import secrets
@@ -289,7 +290,7 @@ def _listed(url: str, key: str) -> list[str]:
         listed = []
     except (ValueError, KeyError, TypeError):
         listed = []
-    except OSError:
+    except (OSError, http.client.HTTPException):
         raise Refused(f"nothing answers at {url}: start it first, such as by `finr1 serve`") from None
     if not listed:
         raise Refused(f"{url} does not list its models: name them in ids")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -154,7 +155,7 @@ class Judge:
                 self.schema = False
                 return await self._ask(case, seconds)
             return Judgement(None, "refused", f"http {error.code}")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # the last: no HTTP, or a torn reply
             timed_out = "timed out" in str(error)
             return Judgement(None, "timeout" if timed_out else "unreachable", type(error).__name__)
         return read_reply(reply)

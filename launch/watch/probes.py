@@ -6,6 +6,7 @@ is nobody's text, and works with every engine.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
@@ -71,7 +72,7 @@ def probe(server: Server, row: dict[str, Any], settings: WatchSettings) -> Probe
         request = urllib.request.Request(f"{server.url}/chat/completions", json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=settings.probe_timeout_s) as answer:
             reply = read_reply(answer.read())
-    except (OSError, Unusable):
+    except (OSError, http.client.HTTPException, Unusable):
         return Probed("error", None, time.monotonic() - begin)
     verdict = verify(reply.response, row["gold"], question=row["question"], meta=row.get("meta"))
     state: State = "right" if verdict.status == "correct" else verdict.status

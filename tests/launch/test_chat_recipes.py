@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from speaker import NO_HTTP, saying
 
 from launch.chat import ChatModel, ChatSettings, Suggestion, accounts, chatting, load, session_secret
 from launch.paths import KIT
@@ -77,6 +78,8 @@ def test_an_address_for_all_must_say_what_browsers_call_it(home: Path) -> None:
 
 def test_an_endpoint_that_is_absent_is_named(home: Path) -> None:
     assert refused() == f"nothing answers at {NOWHERE}: start it first, such as by `finr1 serve`"
+    with saying(NO_HTTP) as url:
+        assert refused([ChatModel(model=url)]).startswith("nothing answers at")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ import yaml
 from gateway_clients import Client, log_rows
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_from_debian import program
+from speaker import NO_HTTP, TORN_CHUNK, saying
 from versions_behind import KEY, QUESTION, chat, need_haproxy, recipe_for, version
 
 from launch.gateway import running
@@ -158,6 +159,13 @@ def test_probes_tell_right_wrong_no_answer_and_error_apart() -> None:
         server.stop()
         failed = probe(target, rows[0], settings.watch)
         assert (failed.state, failed.tokens) == ("error", None)
+
+
+@pytest.mark.parametrize("said", [NO_HTTP, TORN_CHUNK])
+def test_a_server_that_speaks_no_http_is_an_error_and_no_end_of_the_probes(said: bytes) -> None:
+    rows = questions(WatchSettings(probes=str(KIT / "datasets/demo/test/finmath.jsonl"), probe_count=1))
+    with saying(said) as url, recipe_for({"v1": (url, 1)}) as settings:
+        assert probe(settings.versions["v1"], rows[0], settings.watch).state == "error"
 
 
 def test_probes_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -81,6 +81,14 @@ class _Handler(BaseHTTPRequestHandler):
         if manner == "hangs":
             time.sleep(20)
             return
+        if manner == "speaks no http":
+            self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+            self.close_connection = True
+            return
+        if manner == "tears a chunk":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n{")
+            self.close_connection = True
+            return
         if manner.startswith("http "):
             self.send_error(int(manner[5:]))
             return

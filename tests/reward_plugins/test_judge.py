@@ -50,6 +50,8 @@ def test_a_verdict_in_wrapping_is_read(manner: str) -> None:
         ("hangs", "timeout"),
         ("drips", "timeout"),
         ("floods", "unreachable"),
+        ("speaks no http", "unreachable"),
+        ("tears a chunk", "unreachable"),
     ],
 )
 def test_a_failure_is_no_verdict_and_is_named(manner: str, outcome: str, tmp_path: Path) -> None:
