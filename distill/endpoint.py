@@ -103,7 +103,7 @@ class Endpoint:
         self._tokens = Pace(teacher.tokens_per_minute, stop)
         self._is_paced = bool(teacher.requests_per_minute or teacher.tokens_per_minute)
         self._tokens_each: float | None = None
-        self._reached = self._answered = self._told = False
+        self._reached = self._answered = self._told = self._told_limited = False
         self._sampling = teacher.sampling()
         self._completion_limit = teacher.completion_limit()
         self._proxy = proxy_of(self.url)
@@ -146,6 +146,7 @@ class Endpoint:
                     return outcome
                 if result.limited:
                     rate_limits += 1
+                    self._say_limited(result)
                     started = asyncio.get_running_loop().time() - outcome.latency_s
                     self._throttle.limited(result.after_s or _wait(rate_limits), started)
                 else:
@@ -203,6 +204,13 @@ class Endpoint:
                 "so a cap on its cost may be passed; set prices.completion_limit to what one answer can be billed",
                 self.teacher.name, prompt, completion, most.prompt_tokens, most.completion_tokens,
             )  # fmt: skip
+
+    def _say_limited(self, failure: Failure) -> None:
+        """Once a run: a limit that is never lifted (a spent quota) looks like any other, and takes half an hour to tell."""
+        if not self._told_limited:
+            self._told_limited = True
+            said = f" ({failure.detail})" if failure.detail else ""
+            log.warning("teacher %s: %s%s; asking more slowly", self.teacher.name, failure.reason, said)
 
     def _attempts(self, outcome: Failure) -> int:
         if outcome.hung and not self._answered:

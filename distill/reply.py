@@ -61,8 +61,10 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        page = body[:256].lstrip().lower().startswith((b"<!doctype", b"<html"))
-        raise Unusable("an HTML page instead of JSON" if page else "not JSON") from None
+        start = body[:256].lstrip().lower()
+        if start.startswith((b"<!doctype", b"<html")):
+            raise Unusable("an HTML page instead of JSON") from None
+        raise Unusable("a stream of events instead of JSON" if start.startswith(b"data:") else "not JSON") from None
 
 
 def reply_of(data: Any, prefill: str = "") -> Reply:

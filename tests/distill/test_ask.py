@@ -127,7 +127,9 @@ def test_two_thousand_questions_in_seconds(make_questions: Callable[..., Path]) 
     assert len({trace.id for trace in traces(stage)}) == 2_000
 
 
-def test_a_429_slows_down_and_does_not_cost_an_attempt(make_questions: Callable[..., Path]) -> None:
+def test_a_429_slows_down_and_does_not_cost_an_attempt(
+    make_questions: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
     with FaultServer(lambda n, attempt: "ok") as server:
         # More than four at once are turned down, as a rate limit does.
         server.script = lambda n, attempt: "429" if server.running > 4 else "ok"
@@ -136,6 +138,7 @@ def test_a_429_slows_down_and_does_not_cost_an_attempt(make_questions: Callable[
         counts = ask.run(stage)["teachers"]["t"]
     assert counts["answered"] == 80 and counts["errors"] == 0
     assert sum(server.asked.values()) < 80 * 4
+    assert caplog.messages == ["teacher t: http 429 (slow down); asking more slowly"]
 
 
 @pytest.mark.parametrize(

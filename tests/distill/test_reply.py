@@ -105,6 +105,7 @@ def test_usage_is_what_the_endpoint_says_or_unknown(usage: Any, expected: tuple[
         (b"[" * 100_000, "not JSON"),
         (b"\xff\xfe", "not JSON"),
         ('{"choices": [{"message": {"content": "净'.encode()[:-1] + b'"}}]}', "not JSON"),  # cut inside a character
+        (b'data: {"choices": [{"delta": {"content": "4%"}}]}\n\ndata: [DONE]', "stream of events"),
         (b"[]", "another kind"),
         (b'{"object": "list"}', "another kind"),
         (b'{"choices": []}', "empty choices"),
