@@ -250,7 +250,7 @@ def _why_not(plan: Plan, panel: dict[str, Any], heard: dict[str, _Heard], settin
     coverage = panel["coverage"]["share"]
     if coverage < settings.min_coverage:
         missing = Counter(
-            judgement.outcome
+            judgement.reason if judgement.outcome == "refused" else judgement.outcome  # "http 401" says what to mend
             for of_one in heard.values()
             for judgement in of_one.phases["decides"]
             if judgement.correct is None

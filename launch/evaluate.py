@@ -10,9 +10,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from eval_adapters.judging import judge_model
+from eval_adapters.judging import JUDGED, judge_model
 from eval_adapters.run import plan, run_one
-from eval_adapters.settings import EvalSettings
+from eval_adapters.settings import EvalSettings, ModelSpec
 from launch import adapters, models, recipe
 from launch.engine import EngineFailed
 from launch.paths import home
@@ -54,7 +54,11 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
                     if not result["complete"]:
                         unanswered = f"{len(result['failed'])} rows have no answer yet; the same command asks for them"
                         troubles.append(f"{model.name} on {label}: {unanswered}")
-            for label, judged in judge_model(settings, model).items():
+            before = _judged_at(settings, model)
+            all_judged = judge_model(settings, model)
+            if _judged_at(settings, model) != before:
+                accuracy["done"] = "now"
+            for label, judged in all_judged.items():
                 if judged["accuracy"] is not None:
                     accuracy[f"{model.name}/{label}, judged"] = f"{judged['accuracy']:.1%} of {judged['counted']}"
                 elif judged["rows"]:
@@ -62,6 +66,12 @@ def run_eval(name: str, *, overrides: list[str] | None = None, serve: str | None
     if troubles:
         raise Refused("; ".join(troubles))
     return accuracy
+
+
+def _judged_at(settings: EvalSettings, model: ModelSpec) -> list[int]:
+    """When the sets of a model were judged, as the clock of the files has it."""
+    files = (settings.out / model.name / each.label / JUDGED for each in settings.sets)
+    return [file.stat().st_mtime_ns for file in files if file.is_file()]
 
 
 @contextlib.contextmanager

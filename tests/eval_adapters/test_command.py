@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from mock_server import Reply, serve
-from small_sets import Golds, rows, write_set
+from mock_server import Reply, completion, serve
+from small_sets import Golds, row, rows, well_formed, write_set
 
+from eval_adapters.judging import read_judged
 from eval_adapters.reviews import read_result
 from launch import evaluate
 from launch.engine import EngineFailed
@@ -102,6 +103,33 @@ def test_a_model_that_cannot_be_served_does_not_sink_the_rest(tmp_path: Path, mo
         with pytest.raises(Refused, match="broken: serve ended with exit code 1"):
             run_eval(str(tmp_path / "eval.yaml"))
     assert read_result(tmp_path / "out" / "good" / "finmath")[0]["counts"]["correct"] == 4
+
+
+def test_what_was_answered_is_judged_though_a_set_is_missing_and_a_verdict_is_work(tmp_path: Path) -> None:
+    content = [row(number, f"reason {number}", answer_type="text") for number in range(3)]
+    verdict = completion('{"reason": "", "verdict": "correct"}')
+    with (
+        serve(lambda _: completion(well_formed("a cause in other words"))) as server,
+        serve(lambda _: verdict) as bench,
+    ):
+        there = {"benchmark": "finr1_text", "subset": "finmath", "path": str(write_set(tmp_path / "set", content))}
+        recipe: dict[str, Any] = {
+            "out": str(tmp_path / "out"),
+            "models": [{"name": "m", "api_url": server.url}],
+            "sets": [there, {**there, "name": "gone", "path": str(tmp_path / "nowhere")}],
+            "judge": {"judges": [{"api_url": bench.url, "model": "j"}], "check_rows": 0, "control_rows": 0},
+        }
+        file = tmp_path / "eval.yaml"
+        file.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        with pytest.raises(Refused, match="m: gone: no test set at"):
+            run_eval(str(file))
+        read = read_judged(tmp_path / "out" / "m" / "finmath")
+        assert read is not None and read[0]["accuracy"] == 1.0
+        file.write_text(yaml.safe_dump({**recipe, "sets": [there]}), encoding="utf-8")
+        assert run_eval(str(file))["done"] == "already"
+        recipe["judge"]["judges"][0]["max_tokens"] = 99
+        file.write_text(yaml.safe_dump({**recipe, "sets": [there]}), encoding="utf-8")
+        assert run_eval(str(file))["done"] == "now"
 
 
 def test_the_command_s_last_words_tell_errors_from_wrong_answers(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_flip_to_no_verdict_is_no_flip(folder: Path) -> None:
     ("manner", "reason"),
     [
         ("babbles", "unreadable: "),
-        ("http 500", "refused: "),
+        ("http 500", "http 500: "),
         ("garbage", "unreadable: "),
         (lambda number, shown: "answers" if number % 3 else "babbles", "95% are needed"),
     ],

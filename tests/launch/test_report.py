@@ -120,6 +120,8 @@ def test_a_loss_is_called_a_loss_and_one_model_alone_is_compared_with_nothing(ev
     ):
         run(ReportSettings(out=tmp_path / name, evaluations=folders, base="sft"))
         assert sentence in (tmp_path / name / "report.html").read_text(encoding="utf-8")
+        brief = (tmp_path / name / "report.md").read_text(encoding="utf-8")
+        assert ("gained / lost" in brief) is (name == "loss")  # and no table of no line
 
 
 def test_the_page_is_one_file_that_loads_nothing(evaluation: Path, tmp_path: Path) -> None:
