@@ -63,8 +63,8 @@ def unknown(about: str, said: str) -> Finding:
 
 
 def of(findings: Iterable[Finding], *states: State) -> list[Finding]:
-    """The findings in one of these states."""
-    return [finding for finding in findings if finding.state in states]
+    """The findings in one of these states, each once: two keys may ask for the same file."""
+    return list(dict.fromkeys(finding for finding in findings if finding.state in states))
 
 
 def need(name: str, findings: Iterable[Finding]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from launch import check
+from launch.check.finding import lacking, mistake, need
 from launch.openr1 import translate
 from reward_plugins.errors import Refused
 
@@ -67,3 +68,9 @@ def test_sft_data_is_followed_from_the_registry_to_the_first_row(home: Path) -> 
         check.sft_data(asked)
     (home / "sft.jsonl").write_text(f"{row}\n", encoding="utf-8")
     assert check.sft_data(asked)[1] == [home / "sft.jsonl"]
+
+
+def test_a_finding_of_two_keys_is_told_once() -> None:
+    missing = [lacking("data", "datasets/a: no such file"), mistake("data", "key 'b'")]
+    with pytest.raises(Refused, match=r"^recipe: datasets/a: no such file; key 'b'$"):
+        need("recipe", [*missing, *missing])
