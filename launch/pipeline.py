@@ -5,6 +5,7 @@ A stage that is done, with the same settings and inputs, does nothing, so the sa
 
 from __future__ import annotations
 
+import inspect
 import json
 import string
 import time
@@ -43,11 +44,18 @@ class Pipeline(BaseModel):
     variables: dict[str, Any] = Field(default_factory=dict)
 
 
-def run(name: str, overrides: list[str], stages: dict[str, Callable[..., dict[str, Any]]]) -> dict[str, Any]:
+def run(
+    name: str,
+    overrides: list[str],
+    stages: dict[str, Callable[..., dict[str, Any]]],
+    read_over: Callable[[Stage, dict[str, Any], str], None] = lambda *_: None,
+) -> dict[str, Any]:
     """Run a pipeline; `stages` maps a stage's name to its function `(recipe_path, **options) -> summary`.
 
+    `read_over(stage, its recipe, where)` refuses a recipe that its stage could not read.
+
     Raises:
-        Refused: an unknown stage or variable, before the first stage starts.
+        Refused: an unknown stage, variable or option, or a recipe that cannot be read, before the first stage starts.
     """
     pipeline = recipe.settings(Pipeline, with_variables(recipe.load(name), overrides, name), name)
     out = home() / pipeline.out
@@ -55,8 +63,12 @@ def run(name: str, overrides: list[str], stages: dict[str, Callable[..., dict[st
     for number, stage in enumerate(pipeline.stages, 1):
         if stage.stage not in stages:
             raise Refused(f"{name}: no stage is called {stage.stage!r}{did_you_mean(stage.stage, stages)}")
-        whole = stage.recipe if isinstance(stage.recipe, dict) else recipe.load(stage.recipe)
-        plan.append((stage, out / "recipes" / f"{number:02d}-{stage.stage}.yaml", {**whole, **stage.set}))
+        where = f"{name}, stage {number}, {stage.stage}"
+        _need_options(stage, stages[stage.stage], where)
+        loaded = stage.recipe if isinstance(stage.recipe, dict) else recipe.load(stage.recipe)
+        whole = {**loaded, **stage.set}
+        read_over(stage, whole, where)
+        plan.append((stage, out / "recipes" / f"{number:02d}-{stage.stage}.yaml", whole))
     console = Console(stderr=True)
     summaries: dict[str, Any] = {}
     timings = _Timings(out / "timings.json")
@@ -71,6 +83,20 @@ def run(name: str, overrides: list[str], stages: dict[str, Callable[..., dict[st
         timings.add(path.stem, summary, seconds)
         console.print(f"{stage.stage}: {_brief(summary)}  [dim]{seconds:.1f} s[/dim]", highlight=False)
     return summaries
+
+
+def _need_options(stage: Stage, work: Callable[..., dict[str, Any]], where: str) -> None:
+    """Refuse options that the stage's function does not take."""
+    _, *parameters = inspect.signature(work).parameters.values()
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+        return
+    # What `set` and the recipe say stands there; a pipeline has no second way to say it.
+    known = [
+        each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY and each.name != "overrides"
+    ]
+    for option in stage.options:
+        if option not in known:
+            raise Refused(f"{where}: unknown option {option!r}{did_you_mean(option, known)}")
 
 
 class _Timings:

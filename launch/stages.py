@@ -14,8 +14,11 @@ from distill.spread import Engine
 from distill.stage import StageSettings
 from distill.teachers import Teacher
 from launch import models, recipe, stacks, train, train_grpo
+from launch.check import grpo_keys, sft_keys
+from launch.check.kinds import SETTINGS
 from launch.evaluate import run_eval
-from launch.paths import home
+from launch.paths import KIT, home
+from launch.pipeline import Stage
 from launch.report.command import run_report
 from launch.serving.server import ServeSettings, serving
 from reward_plugins.errors import Refused
@@ -116,6 +119,16 @@ STAGES: dict[str, Callable[..., Summary]] = {
 """What a pipeline's `stage` may be."""
 
 
+def read_over(stage: Stage, asked: dict[str, Any], where: str) -> None:
+    """Refuse a stage's recipe for its keys and their types, before a pipeline starts: the last stage may be days away."""
+    if stage.stage in SETTINGS:
+        recipe.settings(SETTINGS[stage.stage], asked, where)
+    elif stage.stage == "sft":
+        sft_keys(asked, where)
+    elif stage.stage == "grpo" and stage.options.get("engine", "trl") == "trl":
+        grpo_keys(asked, where)
+
+
 def _load(name: str, overrides: list[str] | None, skip_bad: bool) -> dict[str, Any]:
     """A data stage's recipe; the command's `--skip-bad` adds to what it says, and never takes away."""
     asked = recipe.load(name, overrides or [])
@@ -161,7 +174,9 @@ def _once(settings: StageSettings, work: Callable[[], Summary]) -> Summary:
     inputs = settings.inputs()
     for path in inputs:
         if not Path(path).exists():
-            raise Refused(f"{path}: no such file")
+            from_kit = not Path(path).is_absolute() and (KIT / path).exists()
+            told = f"; the kit's own is {KIT / path}: name that, or copy it there" if from_kit else ""
+            raise Refused(f"{path}: no such file in {Path.cwd()}{told}")
     if is_current(settings.manifest_path(), settings, inputs):
         done = read(settings.manifest_path()) or {}
         return {"done": "already", **done.get("counts", {})}

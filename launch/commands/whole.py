@@ -20,9 +20,9 @@ def run(path: Recipe, set_: Set = None) -> None:
     Example: finr1 run recipes/pipelines/quickstart.yaml
     """
     from launch.pipeline import run as run_pipeline
-    from launch.stages import STAGES
+    from launch.stages import STAGES, read_over
 
-    done = run_pipeline(absolute(path), set_ or [], STAGES)
+    done = run_pipeline(absolute(path), set_ or [], STAGES, read_over)
     for name, summary in done.items():
         if name.endswith("-report"):
             show_report(summary)

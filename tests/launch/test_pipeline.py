@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from launch import pipeline
+from launch.stages import STAGES, read_over
 from reward_plugins.errors import Refused
 
 
@@ -79,4 +80,30 @@ def test_a_mistake_is_found_before_the_first_stage(
     with pytest.raises(Refused, match=complaint):
         pipeline.run(written(home, text), overrides, stages)
     assert notes == []
+    assert not (home / "runs").exists()
+
+
+TWO = """
+out: runs/x
+stages:
+- stage: prepare
+  recipe: {out: runs/x/questions, sources: [{name: finmath, count: 4, seed: 1}]}
+- stage: LAST
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "complaint"),
+    [
+        ("export\n  recipe: {set: x, questions: q, traces: t, verdict: v}", "stage 2, export: unknown key 'verdict'; did you"),
+        ("screen\n  recipe: {questions: q, traces: t, out: o}\n  options: {engin: ray}", "option 'engin'; did you mean 'engine'"),
+        ("screen\n  recipe: {questions: q, traces: t, out: o}\n  set: {judge.name: x}", "unknown key 'judge.name'"),
+        ("overlap\n  recipe: {questions: q, out: o, duplicates: many}", "stage 2, overlap: duplicates: "),
+        ("sft\n  recipe: recipes/sft/smollm2_135m_cpu.yaml\n  set: {learning_rat: 1}", "'?learning_rat'?.*did you mean"),
+        ("grpo\n  recipe: recipes/grpo/smollm2_135m_cpu.yaml\n  options: {proceses: 2}", "did you mean 'processes'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_last_stage_costs_no_teacher_call(home: Path, last: str, complaint: str) -> None:
+    with pytest.raises(Refused, match=complaint):
+        pipeline.run(written(home, TWO.replace("LAST", last)), [], STAGES, read_over)
     assert not (home / "runs").exists()
