@@ -119,7 +119,7 @@ def test_importing_the_package_does_not_import_evalscope() -> None:
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "eval_adapters", *words], capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-m", "eval_adapters", *words], capture_output=True, text=True, timeout=300)
 
 
 def test_evalscopes_own_command_runs_our_benchmark(tmp_path: Path) -> None:

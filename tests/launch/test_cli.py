@@ -107,7 +107,7 @@ def test_a_broken_line_is_named_and_left_out_only_on_demand(recipe: Path, home: 
 def test_an_endpoint_that_does_not_work(recipe: Path, home: Path, fault: str) -> None:
     with FaultServer(always(fault)) as server:
         recipe.write_text(recipe.read_text().replace("URL", server.url))
-        said = refusal(finr1("distill", recipe, home=home, timeout=60))
+        said = refusal(finr1("distill", recipe, home=home))
     assert "teacher" in said or "t:" in said or server.url in said
     assert not (home / "traces.jsonl.manifest.json").exists()
     assert not [name for name in left(home) if name.endswith(".part")]
@@ -117,7 +117,7 @@ def test_an_endpoint_that_refuses(recipe: Path, home: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         recipe.write_text(recipe.read_text().replace("URL", f"http://127.0.0.1:{closed.getsockname()[1]}/v1"))
-        assert "127.0.0.1" in refusal(finr1("distill", recipe, home=home, timeout=60))
+        assert "127.0.0.1" in refusal(finr1("distill", recipe, home=home))
 
 
 @pytest.fixture

@@ -253,7 +253,7 @@ def test_the_answer_is_on_the_first_screen(evaluation: Path, tmp_path: Path) -> 
         [*command, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "probed.html").as_uri()],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     ).stdout
     title = shown[shown.index("<title>") + 7 : shown.index("</title>")]

@@ -61,7 +61,7 @@ def checkout(tmp_path: Path) -> Path:
 def submit(script: str, *words: str, checkout: Path) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **SLURM, "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}"}
     return subprocess.run(
-        ["bash", str(SCRIPTS / script), *words], cwd=checkout, env=env, capture_output=True, text=True, timeout=30
+        ["bash", str(SCRIPTS / script), *words], cwd=checkout, env=env, capture_output=True, text=True, timeout=300
     )
 
 
