@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from launch.paths import KIT
 
@@ -42,6 +42,7 @@ def browser_page(width: int = 1400, height: int = 1000) -> Iterator[Page]:
         try:
             page = browser.new_page(viewport={"width": width, "height": height})
             page.set_default_timeout(60_000)
+            expect.set_options(timeout=60_000)
             yield page
         finally:
             browser.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -22,7 +23,7 @@ from aiohttp import web
 from browser import browser_page, keep
 from command import FINR1
 from places import HERE, free_port, new_home
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from launch import stacks
 from launch.engine import environment
@@ -219,10 +220,11 @@ def test_from_the_first_account_to_a_folded_thought_and_a_plain_answer(scripted:
         keep(page, "chat_new")
 
         reply = ask(page, QUESTION)
-        shown = reply.inner_text()
-        assert "即15.97%" in shown and "answer>" not in shown and "think>" not in shown
-        assert reply.locator(".katex").count() == 1
-        assert THOUGHT not in shown  # folded
+        expect(reply).to_contain_text("即15.97%")
+        expect(reply.locator(".katex")).to_have_count(1)  # what sets formulas is loaded after the text
+        expect(reply).not_to_contain_text(
+            re.compile(f"answer>|think>|{re.escape(THOUGHT)}"), use_inner_text=True
+        )  # folded
         page.get_by_text("You're now logged in").wait_for(state="hidden")  # it would cover the question in the picture
         keep(page, "chat_answer")
         reply.get_by_text("Thought for").first.click()
@@ -240,7 +242,7 @@ def test_from_the_first_account_to_a_folded_thought_and_a_plain_answer(scripted:
 
         page.reload()  # as it was saved
         page.get_by_text("即15.97%").wait_for()
-        assert "answer>" not in page.locator(".chat-assistant").first.inner_text()
+        expect(page.locator(".chat-assistant").first).not_to_contain_text("answer>")
     assert not [url for url in asked_elsewhere if not url.startswith((chat.url, "data:", "blob:"))]
     assert QUESTION not in chat.log
 
@@ -257,9 +259,10 @@ def test_replies_of_other_forms(scripted: tuple[Chat, MockServer]) -> None:
             ("cut off", "It is 15.9", True),
             ("a general model", "It is 15.97%, with a < b and b > c.", False),
         ):
-            shown = ask(page, question).inner_text()
-            assert answer in shown and "answer>" not in shown and THOUGHT not in shown, shown
-            assert ("Thought for" in shown) is thinks, shown
+            reply = ask(page, question)
+            expect(reply).to_contain_text(answer)
+            expect(reply.get_by_text("Thought for")).to_have_count(int(thinks))
+            expect(reply).not_to_contain_text(re.compile(f"answer>|{re.escape(THOUGHT)}"), use_inner_text=True)
 
 
 def test_who_is_added_may_talk_and_nobody_may_run_anything(scripted: tuple[Chat, MockServer]) -> None:
@@ -317,9 +320,11 @@ def test_server_and_page_from_one_command(reasoning_model: Path, tmp_path: Path)
     words = ("--model", str(reasoning_model), "--set", "serve=runs/serve.yaml")
     with chatting(home, *words) as chat, browser_page(1100, 700) as page:
         sign_up(page, chat.url)
-        shown = ask(page, QUESTION).inner_text()
+        reply = ask(page, QUESTION)
+        expect(reply).to_contain_text("15.97%")
         print(f"from the command to the answer: {time.monotonic() - begin:.0f} s")
-        assert "15.97%" in shown and "Thought for" in shown and SUM not in shown
+        expect(reply).to_contain_text("Thought for")
+        expect(reply).not_to_contain_text(SUM, use_inner_text=True)
         keep(page, "chat_real_model")
         chat.process.terminate()  # as a supervisor would
         assert chat.process.wait(60) == 128 + signal.SIGTERM

@@ -14,6 +14,7 @@ import pytest
 from browser import browser_page, keep
 from command import FINR1
 from places import free_port
+from playwright.sync_api import expect
 
 from launch.listening import answers
 from launch.paths import KIT
@@ -61,10 +62,11 @@ def test_from_a_click_to_a_finished_training(webui, tiny_model: Path, tmp_path: 
         choose("Finetuning method", "full")
         choose("Chat template", "chatml")
         write("Model path", str(tiny_model))
-        assert page.get_by_label("Data dir").first.input_value() == "."
+        expect(page.get_by_label("Data dir").first).to_have_value(".")
 
         sets = page.get_by_label("Dataset", exact=True).first
         sets.click()
+        page.get_by_role("option", name="demo_sft", exact=True).wait_for()
         listed = page.get_by_role("option").all_inner_texts()
         assert {name.split()[-1] for name in listed} == {"demo_sft", "demo_again_sft"}
         page.get_by_role("option", name="demo_sft", exact=True).click()
