@@ -16,6 +16,17 @@ def latest(out: Path, ranks: int | None = None) -> Path | None:
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
+def to_go_on_from(out: Path, named: str | bool | None, ranks: int | None = None) -> str | None:
+    """What a trainer gets as `resume_from_checkpoint` for a recipe that says `named`.
+
+    A checkpoint that is named stands; false begins anew; for true or nothing it is the newest whole one, if any.
+    """
+    if isinstance(named, str):
+        return named
+    newest = latest(out, ranks) if named is not False else None
+    return str(newest) if newest else None
+
+
 def _is_whole(path: Path, ranks: int | None) -> bool:
     if not (path / "trainer_state.json").is_file():
         return False

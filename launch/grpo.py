@@ -41,6 +41,11 @@ def run(config: str, overrides: list[str], dry_run: bool = False) -> None:
     asked = openr1.translate(recipe.load(config, overrides), _known_keys())
     model = models.resolve(asked.trl.get("model_name_or_path", ""), home())
     asked.trl["model_name_or_path"] = model
+    # As the model and the data do, the run's folder starts in the home folder, wherever the launch was typed.
+    if not asked.trl.get("output_dir"):
+        raise Refused(f"{config}: key 'output_dir' is missing")
+    out = home() / asked.trl["output_dir"]
+    asked.trl["output_dir"] = str(out)
     os.environ.update(asked.environment)
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
         # Else the trainer counts one process on a CPU, and DeepSpeed finds that the batch does not add up.
@@ -48,7 +53,7 @@ def run(config: str, overrides: list[str], dry_run: bool = False) -> None:
     solved = batch.of_recipe(asked, int(os.environ.get("WORLD_SIZE", "1")))
     if os.environ.get("RANK", "0") == "0":
         print(openr1.table(asked.fates), solved or "", sep="\n", flush=True)
-        resolved.write(asked, Path(asked.trl.get("output_dir", ".")))
+        resolved.write(asked, out)
     if dry_run:
         return
     openr1.refuse_code_rewards(asked)
@@ -79,9 +84,8 @@ def run(config: str, overrides: list[str], dry_run: bool = False) -> None:
         peft_config=get_peft_config(model_config),
         callbacks=[_warnings()],
     )
-    out = Path(training.output_dir)
-    latest = checkpoints.latest(out, ranks=trainer.accelerator.num_processes)
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or (str(latest) if latest else None))
+    ranks = trainer.accelerator.num_processes
+    trainer.train(resume_from_checkpoint=checkpoints.to_go_on_from(out, training.resume_from_checkpoint, ranks))
     trainer.save_model(training.output_dir)
     trainer.save_state()
     if trainer.accelerator.is_main_process:
@@ -126,7 +130,9 @@ def rewards(asked: Translation) -> list[Callable[..., Any]]:
         try:
             reward = getattr(importlib.import_module(module), function)
         except (ImportError, AttributeError) as error:
-            raise Refused(f"reward {name!r} cannot be imported: {error}") from None
+            raise Refused(
+                f"reward {name!r} cannot be imported: {error}; its name is MODULE.FUNCTION, the module on PYTHONPATH"
+            ) from None
         if not callable(reward):
             raise Refused(f"reward {name!r} is no function")
         found.append(reward)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -48,6 +49,9 @@ def resolve(name: str | Path, home: Path) -> str:
         Refused: the name looks like a path and is no model folder, or a folder lacks its configuration.
     """
     path = Path(name) if Path(name).is_absolute() else home / name
+    if path.is_file():
+        said = "a GGUF file is for llama.cpp, and no trainer reads it: " if path.suffix == ".gguf" else ""
+        raise Refused(f"{path} is a file; {said}give a folder with config.json, weights and tokenizer")
     if path.name == EMBEDDED and not path.exists() and (path == embedded() or path.parent.name == "models"):
         return str(unpack())
     if path.is_dir():
@@ -104,12 +108,25 @@ def keep_tokenizer(base: Path, trained: Path) -> list[str]:
     if not kept:
         return []
     for name in TOKENIZER_FILES:
-        (trained / name).unlink(missing_ok=True)
+        # A base model without a chat template gets the trainer's, and is no chat model without it.
+        if name != "chat_template.jinja" or has_chat_template(base):
+            (trained / name).unlink(missing_ok=True)
     for name in kept:
         part = trained / f"{name}.part"
         part.write_bytes((base / name).read_bytes())
         part.replace(trained / name)
     return kept
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Whether a model folder says what a conversation looks like."""
+    file = folder / "tokenizer_config.json"
+    if (folder / "chat_template.jinja").is_file() or not file.is_file():
+        return (folder / "chat_template.jinja").is_file()
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")).get("chat_template"))
+    except ValueError:
+        return False
 
 
 def _run(words: list[str | Path]) -> None:

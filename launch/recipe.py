@@ -131,6 +131,10 @@ def _another_kind(kind: type[BaseModel], recipe: dict[str, Any], error: Validati
     return f"it is a recipe for `finr1 {command}`; here nobody knows {', '.join(unknown[:4])}" if command else ""
 
 
+# What is given under these may hold an API's key, where it must not be, and is not repeated.
+_MAY_HOLD_A_KEY = re.compile(r"key|url|header|body", re.IGNORECASE)
+
+
 def _complaints(kind: type[BaseModel], error: ValidationError) -> list[str]:
     said = []
     # An unknown key first: it explains the "missing" one that it was meant to be.
@@ -145,7 +149,8 @@ def _complaints(kind: type[BaseModel], error: ValidationError) -> list[str]:
         elif not each["loc"]:  # of the recipe as a whole: the input is all of it
             said.append(each["msg"].removeprefix("Value error, "))
         else:
-            said.append(f"{dotted}: {each['msg'].removeprefix('Value error, ')} (got {each['input']!r})")
+            got = "" if _MAY_HOLD_A_KEY.search(dotted) else f" (got {each['input']!r})"
+            said.append(f"{dotted}: {each['msg'].removeprefix('Value error, ')}{got}")
     return said
 
 

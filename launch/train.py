@@ -37,10 +37,13 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
     given = {**asked, "model_name_or_path": model, "dataset_dir": str(registry.parent), "output_dir": str(out)}
     # The folder is this run's and holds its log already; LLaMA-Factory would refuse it.
     given["overwrite_output_dir"] = True
-    if latest := checkpoints.latest(out):
-        given.setdefault("resume_from_checkpoint", str(latest))
+    given.pop("resume_from_checkpoint", None)
+    if checkpoint := checkpoints.to_go_on_from(out, asked.get("resume_from_checkpoint")):
+        given["resume_from_checkpoint"] = checkpoint
     resolved = write_recipe(out, given)
     env = engine_env(model, check.sft_needs_hub(asked))
+    if asked.get("deepspeed"):
+        env["FORCE_TORCHRUN"] = "1"  # it does so itself for two cards and more, and refuses DeepSpeed on one without
     started = time.time()
     program = stacks.program("sft", "llamafactory-cli")
     with train_log.watched(log_of(out)) as warnings:

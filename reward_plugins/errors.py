@@ -23,6 +23,7 @@ def did_you_mean(word: object, known: Iterable[object]) -> str:
     "" where nothing is near and what there is is none, or too many to name.
     """
     names = [str(name) for name in known]
-    if near := difflib.get_close_matches(str(word), names, n=1):
+    same = [name for name in names if name.lower() == str(word).lower()]
+    if near := same or difflib.get_close_matches(str(word), names, n=1):
         return f"; did you mean {near[0]!r}?"
     return f"; there are {', '.join(sorted(names))}" if 0 < len(names) <= _MOST_NAMES else ""

@@ -12,8 +12,8 @@ from launch.check.finding import Findings, mistake
 from launch.check.place import Place
 from reward_plugins.errors import did_you_mean
 
-_ALL = ("all", "all-linear")
-"""What LLaMA-Factory and PEFT write for every linear module."""
+_ALL = {"lora_target": "all", "lora_target_modules": "all-linear"}
+"""What LLaMA-Factory and TRL each write for every linear module; neither knows the other's word."""
 
 
 def adapter(asked: Mapping[str, Any], place: Place) -> Findings:
@@ -36,6 +36,10 @@ def targets(stack: str, model: str, shape: memory.Shape, asked: Mapping[str, Any
     given = asked[key]
     for name in given if isinstance(given, list) else str(given).split(","):
         last = str(name).strip().rpartition(".")[2]
-        if last not in _ALL and last not in counted.value["modules"]:
+        if last == _ALL[key] or last in counted.value["modules"]:
+            continue
+        if last in _ALL.values():
+            yield mistake("values", f"{key}: {last!r} is another engine's word; here it is {_ALL[key]!r}", key)
+        else:
             near = did_you_mean(last, counted.value["modules"])
             yield mistake("values", f"{key}: the model has no module {last!r}{near}", key)

@@ -15,6 +15,7 @@ from launch.check.finding import Findings, holds, lacking, mistake, need
 from launch.check.grpo_sets import GrpoSet, columns_there, grpo_sets
 from launch.check.place import Place, this_machine
 from launch.check.strings import ROWS_SHOWN, conversations, same_prompt
+from launch.models import has_chat_template
 from launch.openr1 import Translation, translate
 from launch.paths import home
 from reward_plugins.errors import Refused, did_you_mean
@@ -118,15 +119,19 @@ def grpo(
         code = translated.code_rewards()
         found += rewards.worth(
             [reward for reward in translated.rewards if reward not in code],
-            None if code else trl.get("reward_weights"),
+            weights if isinstance(weights := trl.get("reward_weights"), list) and not code else None,
             translated.reward_parameters,
             conversational,
             int(trl.get("max_completion_length") or 512),
         )
     found += _lengths(translated, model, conversational, each_step)
-    found += _string(checked, model, talks)
+    if not translated.data.get("chat_template"):
+        found += _string(checked, model, talks)
     found += _evaluation(trl, translated.data, sets)
     found += zero_config.accelerate(launched, ranks, trl, place.machine)
+    if trl.get("deepspeed"):
+        wrong_file = zero_config.read_deepspeed(trl["deepspeed"], place)[1]
+        found += [mistake("deepspeed", wrong_file)] if wrong_file else []
     if model:
         shape = _shape(trl, launched, ranks)
         found += memory.fits("rl", model, shape, place.machine)
@@ -199,9 +204,10 @@ def grpo_batch(translated: Translation, ranks: int) -> str:
         raise Refused(f"num_generations is {group}: a group needs at least 2 completions to compare")
     line = f"{each} a device x {ranks} ranks x {steps} steps = {total} completions / {group} a prompt = {total / group:g} prompts"
     if total % group:
+        fewer = [count for count in range(ranks - 1, 0, -1) if each * count * steps % group == 0]
         raise Refused(
             f"{line}: not a whole number; make per_device_train_batch_size x ranks x gradient_accumulation_steps a "
-            f"multiple of num_generations ({group})"
+            f"multiple of num_generations ({group})" + (f", or run on {fewer[0]} ranks (--processes)" if fewer else "")
         )
     return line
 
@@ -295,7 +301,7 @@ def _ask_ahead(
     if model:
         ranks = processes or place.machine.cards * int(launched.get("num_machines", 1)) or 2
         engine.append(_shape(asked, launched, ranks).question(model))
-        if talks and not asked.get("chat_template"):
+        if talks and not asked.get("chat_template") and has_chat_template(Path(model)):
             sent = {"ask": "sent", "model": model, "talks": talks}
             engine.append(sent)
             ahead["sft"] = [sent]
@@ -329,6 +335,10 @@ def _lengths(translated: Translation, model: str | None, prompts: list[rows.Row]
 
 def _string(checked: Checked, model: str | None, talks: list[rows.Turns]) -> Findings:
     if not model or not talks:
+        return
+    if not has_chat_template(Path(model)):
+        said = "has no chat template; name a model that was trained on conversations, or set chat_template"
+        yield mistake("template", f"model_name_or_path: {model} {said}")
         return
     try:
         checked.shown += same_prompt(model, talks)

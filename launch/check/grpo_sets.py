@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launch.check.finding import Finding, Findings, mistake, unknown
+from launch.check.finding import Finding, Findings, mistake, note, unknown
 from launch.check.place import Place
-from launch.check.rows import Row
+from launch.check.rows import READ, Row
 from reward_plugins.errors import Refused, did_you_mean
-
-_READ = (".jsonl", ".json", ".parquet")
-"""What a look here can read; the engine's library loads more forms."""
 
 _PARTS = ("id", "config", "split", "columns", "weight")
 _MIXTURE = ("datasets", "seed", "test_split_size")
@@ -51,6 +48,8 @@ def grpo_sets(data: Mapping[str, Any], asked: Mapping[str, Any], place: Place) -
         return [], [mistake("data", "dataset_mixture: datasets is a list of mappings, each with the id of a set")]
     sets: list[GrpoSet] = []
     said = [*_mixture(mixture, listed, str(data.get("dataset_prompt_column", "prompt")))]
+    if asked.get("dataset_name"):
+        said.append(note("data", "dataset_name and dataset_mixture are both set; the mixture is taken"))
     for part in listed:
         found, more = _one(place, part["id"], part.get("config"), "dataset_mixture", "dataset_mixture: config")
         said += more
@@ -110,7 +109,7 @@ def _one(place: Place, name: Any, config: Any, key: str, config_key: str) -> tup
         files = splits(folder, str(config) if config is not None else None, config_key)
     except Refused as refusal:
         return [], [mistake("data", str(refusal))]
-    read = {split: [file for file in files_ if file.suffix in _READ] for split, files_ in files.items()}
+    read = {split: [file for file in files_ if file.suffix in READ] for split, files_ in files.items()}
     passed = [file for split, files_ in files.items() for file in files_ if file not in read[split]]
     said_of = [unknown("data", f"{file} is loaded by the engine, and not looked at here") for file in passed]
     return [GrpoSet(read)], said_of

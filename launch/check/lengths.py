@@ -49,7 +49,7 @@ def long_prompts(rows: list[Row], model: str, longest: int, each_step: int) -> F
     over = sum(counter.longer([Talk(row["prompt"]) for row in tried], longest))
     left = round(len(rows) * (1 - over / len(tried)))
     said = f"max_prompt_length: {over:,} of {len(tried):,} prompts have more than {longest:,} tokens and are left out"
-    if left < each_step:
+    if over and left < each_step:
         yield mistake("tokens", f"{said}, which leaves {left} for steps of {each_step}; raise max_prompt_length")
     elif over:
         yield note("tokens", f"{said}; about {left:,} are trained on")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launch.check import inside
-from launch.check.finding import Findings, holds, unknown
+from launch.check.finding import Findings, holds, mistake, unknown
 from launch.check.place import Machine
 
 _GIB = 2**30
@@ -61,6 +61,12 @@ class Shape:
 def fits(stack: str, model: str, shape: Shape, machine: Machine) -> Findings:
     """Whether the model states fit the machine; `model` is a folder with its `config.json`."""
     asked = inside.answers(stack, [shape.question(model)])[0]
+    if "does not recognize this architecture" in asked.error or "trust_remote_code" in asked.error:
+        yield mistake(
+            "model",
+            f"model_name_or_path: {model} is of a kind that the stack {stack} does not know; name another model",
+        )
+        return
     if asked.error:
         yield unknown("memory", f"{model} could not be counted ({asked.error})")
         return

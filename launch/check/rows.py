@@ -19,6 +19,9 @@ Turns = list[Message]
 """A conversation as chat messages."""
 _Each = TypeVar("_Each")
 
+READ = (".jsonl", ".json", ".parquet")
+"""What a look here can read; the engines load more forms."""
+
 _LINES = 200_000
 """Lines of a file that are read: a gigabyte of traces takes some seconds. A larger file is read in part, and said so."""
 
@@ -50,6 +53,10 @@ class TrainingSet:
     name: str
     file: Path
     entry: Mapping[str, Any]
+
+    def files(self) -> list[Path]:
+        """The file, or all files of the folder that stands in its place."""
+        return sorted(self.file.iterdir()) if self.file.is_dir() else [self.file]
 
     @property
     def form(self) -> str:

@@ -12,10 +12,14 @@ from launch.check.checked import Checked, model_folder
 from launch.check.finding import Finding, Findings, holds, lacking, mistake, need, note, unknown
 from launch.check.place import Place, this_machine
 from launch.check.strings import ROWS_SHOWN, need_template, same_string
+from launch.models import has_chat_template
 from reward_plugins.errors import Refused
 
-NEEDED = ("model_name_or_path", "stage", "dataset", "template", "output_dir")
-"""What every run needs and LLaMA-Factory would miss only after its start, or fill in silently."""
+
+def needed(asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a run needs and LLaMA-Factory would miss only after its start, or fill in silently."""
+    talks = () if asked.get("stage") == "pt" else ("template",)  # pretraining reads plain text
+    return ("model_name_or_path", "stage", "dataset", *talks, "output_dir")
 
 
 def sft(asked: Mapping[str, Any], place: Place) -> Checked:
@@ -40,7 +44,7 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
     except Refused as refusal:
         found.append(lacking("stack", f"stack sft: {refusal}"))
         return checked
-    found += values.missing_keys(asked, NEEDED)
+    found += values.missing_keys(asked, needed(asked))
     found += values.unknown_keys(asked, set(kinds))
     found += values.values(asked, {key: _or_list(takes) for key, takes in kinds.items()})
     wrong = {finding.key for finding in found}
@@ -75,8 +79,8 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
 
 def sft_keys(asked: dict[str, Any], name: str) -> None:
     """Refuse keys that LLaMA-Factory does not know, and a recipe without what every run needs."""
-    found = [*values.unknown_keys(asked, set(inside.value("sft", ask="keys"))), *values.missing_keys(asked, NEEDED)]
-    need(name, found)
+    known = set(inside.value("sft", ask="keys"))
+    need(name, [*values.unknown_keys(asked, known), *values.missing_keys(asked, needed(asked))])
 
 
 def sft_data(asked: dict[str, Any]) -> tuple[Path, list[Path]]:
@@ -89,9 +93,8 @@ def sft_data(asked: dict[str, Any]) -> tuple[Path, list[Path]]:
     sets, _, found = _read_sets(asked, place)
     tried, _, more = _read_sets(asked, place, "eval_dataset")
     need("", [*found, *more])
-    return place.path(str(asked.get("dataset_dir", "data"))) / "dataset_info.json", [
-        each.file for each in [*sets, *tried]
-    ]
+    files = [file for each in [*sets, *tried] for file in each.files()]
+    return place.path(str(asked.get("dataset_dir", "data"))) / "dataset_info.json", files
 
 
 def sft_needs_hub(asked: Mapping[str, Any]) -> bool:
@@ -137,13 +140,19 @@ def _read_sets(
 ) -> tuple[list[rows.TrainingSet], dict[str, list[rows.Row]], list[Finding]]:
     """The recipe's sets, the rows of each that could be read, and what was found of files and columns."""
     sets, found = rows.sft_sets(asked, place, key)
-    loaded = {}
+    loaded: dict[str, list[rows.Row]] = {}
     for each in sets:
-        if not each.file.is_file():
+        if not each.file.exists():
             found.append(place.missing("data", each.file, f"{key} {each.name}", "`finr1 export` writes it"))
             continue
-        loaded[each.name], said = rows.read(each.file)
-        found += said
+        loaded[each.name] = []
+        for file in each.files():
+            if file.suffix not in rows.READ:
+                found.append(unknown("data", f"{file} is loaded by LLaMA-Factory, and not looked at here"))
+                continue
+            read, said = rows.read(file)
+            loaded[each.name] += read
+            found += said
         if loaded[each.name]:
             found += rows.sft_columns(each, loaded[each.name], str(asked.get("stage", "sft")))
     return sets, loaded, found
@@ -157,7 +166,7 @@ def _ask_ahead(model: str | None, shape: memory.Shape, template: Any, talks: lis
     ahead = {"sft": engine}
     if model:
         engine.append(shape.question(model))
-        if talks and isinstance(template, str):
+        if talks and isinstance(template, str) and has_chat_template(Path(model)):
             engine.append({"ask": "learned", "model": model, "template": template, "talks": talks})
             ahead["rl"] = [{"ask": "sent", "model": model, "talks": talks}]
     inside.ask_ahead(ahead)
@@ -168,7 +177,9 @@ def _template(checked: Checked, model: str | None, template: Any, talks: list[ro
         return
     try:
         need_template(template)
-        if model and talks:
+        if model and talks and not has_chat_template(Path(model)):
+            yield note("template", f"the model has no chat template; what is trained gets LLaMA-Factory's {template}")
+        elif model and talks:
             checked.shown += same_string(model, template, talks)
             yield holds("template", f"{template}: the same string as the model's own chat template")
         else:

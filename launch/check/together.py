@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from launch.check import schedules
 from launch.check.finding import Findings, mistake, note
 from reward_plugins.errors import did_you_mean
 
@@ -18,8 +19,14 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "importance_sampling_level": ("token", "sequence"),
     "scale_rewards": ("group", "batch", "none"),
     "vllm_mode": ("colocate", "server"),
+    "dtype": ("auto", "bfloat16", "float16", "float32"),
+    "attn_implementation": ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"),
 }
 """What TRL 1.16 takes for these; it reads them as any text, and fails in its first step."""
+
+
+_FSDP = ("full_shard", "shard_grad_op", "no_shard", "hybrid_shard", "hybrid_shard_zero2", "offload", "auto_wrap")
+"""The words that transformers 5 takes in `fsdp`, with spaces between them."""
 
 
 def sft(asked: Asked, stage: int) -> Findings:
@@ -30,6 +37,8 @@ def sft(asked: Asked, stage: int) -> Findings:
     yield from _adapter(asked)
     yield from _mixture(asked)
     yield from _zero(asked, stage)
+    if asked.get("stage") == "ppo" and not asked.get("reward_model"):
+        yield mistake("values", "stage: ppo needs reward_model, a model trained by stage: rm; name it")
     if asked.get("stage", "sft") != "sft":
         for key in _SFT_ONLY:
             if asked.get(key):
@@ -48,6 +57,8 @@ def _evaluation(asked: Asked) -> Findings:
             f"eval_strategy is {asked['eval_strategy']}, and there is nothing to evaluate on; give eval_dataset or val_size, "
             'or set eval_strategy: "no"',
         )
+    elif asked.get("do_eval") and not data and not share:
+        yield mistake("values", "do_eval is true, and there is nothing to evaluate on; give eval_dataset or val_size")
     if data and share:
         yield mistake("values", "eval_dataset and val_size are both set; leave one")
     if asked.get("do_predict") and not asked.get("predict_with_generate"):
@@ -106,13 +117,20 @@ def _zero(asked: Asked, stage: int) -> Findings:
 def grpo(asked: Asked, ranks: int) -> Findings:
     """Mistakes of a GRPO recipe in TRL's keys, for a launch on so many ranks."""
     for key, names in _NAMES.items():
-        if isinstance(asked.get(key), str) and asked[key] not in names:
-            yield mistake("values", f"{key}: {asked[key]!r} is none of its choices{did_you_mean(asked[key], names)}")
+        value = asked.get(key)
+        # With a slash it is a kernel of the hub.
+        if isinstance(value, str) and value not in names and "/" not in value:
+            yield mistake("values", f"{key}: {value!r} is none of its choices{did_you_mean(value, names)}")
     if asked.get("sync_ref_model") and not asked.get("beta"):
         yield mistake("values", "sync_ref_model is true, and beta is 0, so there is no reference model; set beta")
     if asked.get("auto_find_batch_size"):
         yield mistake(
             "batch", "auto_find_batch_size would tear groups of completions apart; set per_device_train_batch_size"
+        )
+    spread = asked.get("vllm_tensor_parallel_size", 1)
+    if asked.get("use_vllm") and asked.get("vllm_mode", "server") == "colocate" and ranks % spread:
+        yield mistake(
+            "vllm", f"vllm_tensor_parallel_size: {ranks} ranks are no multiple of {spread}; set a divisor of {ranks}"
         )
     if asked.get("generation_batch_size") and asked.get("steps_per_generation"):
         yield mistake("batch", "generation_batch_size and steps_per_generation are both set; leave one")
@@ -120,7 +138,9 @@ def grpo(asked: Asked, ranks: int) -> Findings:
     if high is not None and high < low:
         yield mistake("values", f"epsilon_high is {high:g}, below epsilon, {low:g}; they clip from above and below")
     weights = asked.get("reward_weights") or []
-    if odd := [each for each in weights if isinstance(each, bool) or not isinstance(each, int | float)]:
+    if isinstance(weights, str):
+        yield mistake("rewards", f"reward_weights is {weights!r}, and takes a list of numbers, as [1.0, 0.2]")
+    elif odd := [each for each in weights if isinstance(each, bool) or not isinstance(each, int | float)]:
         yield mistake("rewards", f"reward_weights: {odd[0]!r} is no number")
     elif weights and not any(weights):
         yield mistake("rewards", "reward_weights are all 0: the reward would be constant and teach nothing")
@@ -139,6 +159,14 @@ def trainer(asked: Asked) -> Findings:
     """Mistakes that transformers' trainer, under either engine, finds when it is made."""
     if asked.get("bf16") and asked.get("fp16"):
         yield mistake("values", "bf16 and fp16 are both true; leave one")
+    yield from schedules.schedule(asked)
+    words = asked.get("fsdp")
+    for word in words.split() if isinstance(words, str) else ():
+        if word not in _FSDP:
+            yield mistake("values", f"fsdp: {word!r} is none of its words{did_you_mean(word, _FSDP)}", "fsdp")
+    for key, value in asked.items():
+        if key.endswith("_kwargs") and isinstance(value, str) and not value.lstrip().startswith("{"):
+            yield mistake("values", f"{key} is {value!r}, and takes a mapping: each key on a line of its own under it")
     if asked.get("load_best_model_at_end"):
         yield from _best(asked)
     if asked.get("save_strategy") == "no" and asked.get("resume_from_checkpoint"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -52,6 +53,9 @@ BOUNDS: dict[str, Bound] = {
     "max_samples": _COUNT,
     "warmup_ratio": _SHARE,
     "warmup_steps": Bound(0),
+    "max_steps": Bound(-1, why="-1 leaves the end to num_train_epochs"),
+    "preprocessing_num_workers": _COUNT,
+    "dataloader_num_workers": Bound(0),
     "weight_decay": _SHARE,
     "max_grad_norm": Bound(0),
     "seed": Bound(0),
@@ -64,17 +68,23 @@ BOUNDS: dict[str, Bound] = {
     "lora_rank": _COUNT,
     "lora_r": _COUNT,
     "lora_alpha": Bound(0, open=True),
-    "lora_dropout": Bound(0, 1),
+    "lora_dropout": Bound(0, 0.9, why="at 1 nothing passes, and nothing is learned"),
     "quantization_bit": Bound(1, 8),
     "beta": Bound(0),
     "pref_beta": Bound(0, open=True),
     "epsilon": Bound(0, open=True),
     "temperature": Bound(0, 10, open=True, why="at 0 all completions of a prompt are the same"),
     "top_p": Bound(0, 1, open=True),
+    "top_k": Bound(-1),
+    "min_p": _SHARE,
+    "repetition_penalty": Bound(0, open=True),
     "vllm_gpu_memory_utilization": Bound(0, 1, open=True, why="a share of the card"),
     "vllm_tensor_parallel_size": _COUNT,
 }
 """Numbers outside these make a run fail late, or learn nothing. Keys that are not here may be any number."""
+
+_SHELL = re.compile(r"~\w*/|\$\{?\w+\}?/")
+"""How a path begins that only a shell can read: an engine would make a folder of that name."""
 
 _NUMBERS = {
     "int": "a whole number",
@@ -104,7 +114,7 @@ def values(asked: Mapping[str, Any], kinds: Kinds) -> Findings:
     """Mistakes in the values: of another kind than the key takes, none of its choices, out of bounds."""
     wrong = False
     for key, value in asked.items():
-        if said := _of_wrong_kind(key, value, kinds.get(key)) or _out_of_bounds(key, value):
+        if said := _of_wrong_kind(key, value, kinds.get(key)) or _out_of_bounds(key, value) or _of_a_shell(key, value):
             wrong = True
             yield mistake("values", said, str(key))
     sound = of_kind(asked, kinds)
@@ -123,6 +133,8 @@ def of_kind(asked: Mapping[str, Any], kinds: Kinds) -> dict[str, Any]:
 def _of_wrong_kind(key: str, value: Any, takes: Mapping[str, Any] | None) -> str:
     if takes is None or "any" in takes["kinds"]:
         return ""
+    if key == "resume_from_checkpoint" and isinstance(value, bool):
+        return ""  # both engines take it, though their classes name a text: the newest checkpoint, or none
     kinds, choices = takes["kinds"], takes["choices"]
     words = " or ".join(_NUMBERS[kind] for kind in kinds if kind in _NUMBERS)
     kind = "null" if value is None else type(value).__name__
@@ -156,6 +168,12 @@ def _out_of_bounds(key: str, value: Any) -> str:
     if bound is None or isinstance(value, bool) or not isinstance(value, int | float) or bound.has(value):
         return ""
     return f"{key} is {value:g}; it must be {bound}"
+
+
+def _of_a_shell(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not _SHELL.match(value):
+        return ""
+    return f"{key} is {value!r}, and nobody but a shell knows what that stands for; write the path out"
 
 
 def _ends(asked: Mapping[str, Any]) -> Findings:

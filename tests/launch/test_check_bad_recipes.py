@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from small_runs import GRPO, SFT, furnish, register, rewrite, rows_of, write
+from small_runs import GRPO, REWARDS, SFT, furnish, register, rewrite, rows_of, write
 
 from distill.dataset_info import entry
-from launch import cli, engine
+from launch import cli, engine, models
 from launch.check import Place, State, place, rewards, surroundings
 from launch.check.finding import of
 from launch.check.kinds import look_over
@@ -125,6 +125,33 @@ def beside_the_data(home: Home, name: str) -> None:
     folder = home / "datasets" / "small" / "grpo"
     (folder / "train.jsonl").rename(folder / "sums.jsonl")
     write(folder / name, '{"note": "written by hand"}\n')
+
+
+def only_an_adapter(home: Home) -> None:
+    (home / "model" / "config.json").rename(home / "model" / "adapter_config.json")
+
+
+def no_longer_there(*names: str) -> Change:
+    """Take files out of the model's folder."""
+    return lambda home: [(home / "model" / name).unlink() for name in names if (home / "model" / name).is_file()]
+
+
+def no_chat_template(home: Home) -> None:
+    no_longer_there("chat_template.jinja")(home)
+    file = home / "model" / "tokenizer_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    settings.pop("chat_template", None)
+    write(file, json.dumps(settings))
+
+
+def another_kind(home: Home) -> None:
+    write(home / "model" / "config.json", json.dumps({"model_type": "llama9", "architectures": ["Llama9ForCausalLM"]}))
+
+
+def half_fetched(home: Home) -> None:
+    shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+    write(home / "model" / "model.safetensors.index.json", json.dumps({"weight_map": shards}))
+    (home / "model" / "model.safetensors").rename(home / "model" / "model-1.safetensors")
 
 
 ZERO3 = {"deepspeed": "recipes/deepspeed/zero3.json"}
@@ -283,6 +310,43 @@ SFT_MISTAKES = [
         ("dataset_info.json is not JSON",),
         change=lambda home: write(home / "dataset_info.json", "{"),
     ),
+    Bad("word of another engine", ("lora_target: 'all-linear'", "'all'"), {**LORA, "lora_target": "all-linear"}),
+    Bad("path of a shell", ("output_dir is '~/runs/x'", "write the path out"), {"output_dir": "~/runs/x"}),
+    Bad("variable of a shell", ("output_dir is '${HOME}/x'",), {"output_dir": "${HOME}/x"}),
+    Bad("PPO without its reward", ("stage: ppo needs reward_model",), {"stage": "ppo"}),
+    Bad("evaluated on nothing", ("do_eval is true", "val_size"), {"do_eval": True}),
+    Bad("steps below none", ("max_steps is -5",), {"max_steps": -5}),
+    Bad("words for another case", ("finetuning_type: 'LoRA'", "did you mean 'lora'"), {"finetuning_type": "LoRA"}),
+    Bad(
+        "schedule without its end",
+        ("cosine_with_min_lr needs min_lr or min_lr_rate",),
+        {"lr_scheduler_type": "cosine_with_min_lr"},
+    ),
+    Bad(
+        "setting of another schedule",
+        ("cosine takes no 'min_lr_rate'",),
+        {"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"min_lr_rate": 0.1}},
+    ),
+    Bad(
+        "mapping as text", ("gradient_checkpointing_kwargs",), {"gradient_checkpointing_kwargs": "use_reentrant=false"}
+    ),
+    Bad("misspelt word of FSDP", ("fsdp: 'full_shrad'", "'full_shard'"), {"fsdp": "full_shrad auto_wrap"}),
+    Bad(
+        "file of llama.cpp",
+        ("q4.gguf is a file", "llama.cpp"),
+        {"model_name_or_path": "model/q4.gguf"},
+        change=lambda home: write(home / "model" / "q4.gguf", "GGUF"),
+    ),
+    Bad("adapter as the model", ("holds an adapter", "finr1 merge"), change=only_an_adapter),
+    Bad("model without weights", ("has no weights",), change=no_longer_there("model.safetensors")),
+    Bad("model half fetched", ("lacks model-2.safetensors",), change=half_fetched),
+    Bad(
+        "pointer in place of weights",
+        ("Git LFS", "git lfs pull"),
+        change=lambda home: write(home / "model" / "model.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
+    ),
+    Bad("model without a tokenizer", ("has no tokenizer",), change=no_longer_there(*models.TOKENIZER_FILES)),
+    Bad("model of an unknown kind", ("does not know",), change=another_kind),
     Bad("folder under a file", ("output_dir", "dataset_info.json is a file"), {"output_dir": "dataset_info.json/run"}),
 ]
 
@@ -463,6 +527,27 @@ GRPO_MISTAKES = [
         "another file beside the data",
         ("notes.jsonl", "no column 'prompt'"),
         change=lambda home: beside_the_data(home, "notes.jsonl"),
+    ),
+    Bad("number type by its nickname", ("dtype: 'bf16'", "did you mean 'bfloat16'"), {"torch_dtype": "bf16"}),
+    Bad("unknown attention", ("attn_implementation: 'sdap'", "did you mean 'sdpa'"), {"attn_implementation": "sdap"}),
+    Bad("weights as text", ("reward_weights is '1.0, 0.2'", "a list"), {"reward_weights": "1.0, 0.2"}),
+    Bad(
+        "reward by its file", ("'own_rewards.py'", "MODULE.FUNCTION"), {"reward_funcs": ["own_rewards.py", REWARDS[0]]}
+    ),
+    Bad(
+        "misspelt setting of a schedule",
+        ("takes no 'min_lr_ratio'", "did you mean 'min_lr_rate'"),
+        {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr_ratio": 0.1}},
+    ),
+    Bad("DeepSpeed file that is gone", ("deepspeed", "zero9.json"), {"deepspeed": "recipes/deepspeed/zero9.json"}),
+    Bad("model that knows no conversation", ("has no chat template",), change=no_chat_template),
+    Bad("word of another engine", ("'all'", "'all-linear'"), {"use_peft": True, "lora_target_modules": ["all"]}),
+    Bad(
+        "cards that vLLM cannot share",
+        ("vllm_tensor_parallel_size: 2 ranks are no multiple of 3",),
+        {"use_cpu": False, "use_vllm": True, "vllm_mode": "colocate", "vllm_tensor_parallel_size": 3},
+        options=("--accelerate", "recipes/accelerate/ddp.yaml", "--processes", "2"),
+        cards=80,
     ),
     Bad("push without a login", ("push_to_hub: there is no login",), {"push_to_hub": True}),
 ]

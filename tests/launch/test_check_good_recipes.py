@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -90,6 +91,16 @@ STREAMED = LORA.replace("max_samples: 1000", "streaming: true\nmax_steps: 100\nb
 
 ALPACA = LORA.replace("dataset: small_sft", "dataset: small_alpaca").replace("1.0e-4", "1e-4")
 
+PRETRAINING = (
+    LORA.replace("stage: sft", "stage: pt").replace("small_sft", "small_text").replace("template: chatml\n", "")
+)
+ANEW = LORA.replace("resume_from_checkpoint: null", "resume_from_checkpoint: false")
+GOES_ON = LORA.replace("resume_from_checkpoint: null", "resume_from_checkpoint: true")
+FOLDER = LORA.replace("dataset: small_sft", "dataset: small_folder, small_table")
+MIN_LR = LORA.replace("lr_scheduler_type: cosine", "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: '{\"min_lr\": 1.0e-6}'")  # fmt: skip
+SHARDED = LORA.replace("bf16: true", "bf16: true\nfsdp: full_shard auto_wrap\nfsdp_config: {fsdp_version: 2}")
+BASE_MODEL = LORA.replace("model_name_or_path: model", "model_name_or_path: base")
+
 DPO = LORA.replace("stage: sft", "stage: dpo\npref_beta: 0.1\npref_loss: sigmoid").replace("small_sft", "small_dpo")
 
 # The keys of open-r1's own recipes, with its names of old.
@@ -173,6 +184,13 @@ GOOD = {
     "lists": LISTS,
     "4 bits and DoRA": QLORA,
     "streamed": STREAMED,
+    "plain text": PRETRAINING,
+    "begun anew": ANEW,
+    "gone on from the newest": GOES_ON,
+    "a folder of files, and a table": FOLDER,
+    "an end of the learning rate": MIN_LR,
+    "FSDP": SHARDED,
+    "a base model, which has no chat template": BASE_MODEL,
     "Alpaca's form": ALPACA,
     "pairs": DPO,
     "line ends of Windows": LORA.replace("\n", "\r\n"),
@@ -213,6 +231,17 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # With and without a byte order mark, which editors of Windows put before a text.
     more = home / "datasets" / "small" / "more" / "train.jsonl"
     more.write_bytes(b"\xef\xbb\xbf" + more.read_bytes())
+    rewrite(home, "text", [{"text": f"{question} {answer}"} for question, answer in zip(asked, said, strict=True)])
+    shards = home / "datasets" / "small" / "shards"
+    shards.mkdir()
+    for number, half in enumerate((talks[:8], talks[8:])):
+        lines = "".join(
+            json.dumps({"conversations": row["conversations"], "system": row["system"]}) + "\n" for row in half
+        )
+        (shards / f"part-{number}.jsonl").write_text(lines, encoding="utf-8")
+    (home / "datasets" / "small" / "table.csv").write_text("instruction,input,output\n2 + 2?,,4\n", encoding="utf-8")
+    shutil.copytree(home / "model", home / "base")
+    (home / "base" / "chat_template.jinja").unlink()
     clone = home / "datasets" / "clone"
     (clone / "data").mkdir(parents=True)
     parquet.write_table(pa.Table.from_pylist(rows_of(home, "grpo")), clone / "data" / "train-00000-of-00001.parquet")
@@ -226,6 +255,9 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "file_name": "datasets/small/alpaca/train.jsonl",
             "columns": {"prompt": "instruction", "query": "input", "response": "output", "system": "system"},
         },
+        small_text={"file_name": "datasets/small/text/train.jsonl", "columns": {"prompt": "text"}},
+        small_folder=entry("datasets/small/shards"),
+        small_table={"file_name": "datasets/small/table.csv"},
         small_dpo=entry("datasets/small/dpo/train.jsonl", ranking=True),
     )
     return home

@@ -68,7 +68,10 @@ def test_offloading_is_held_against_the_memory_of_the_machine(model: str) -> Non
     assert "offloading takes" in found[-1].said and "it has 64" in found[-1].said
 
 
-def test_a_folder_that_no_library_knows_is_not_counted(tmp_path: Path) -> None:
-    write(tmp_path / "config.json", json.dumps({"model_type": "nothing-of-the-kind"}))
+@pytest.mark.parametrize(
+    ("kind", "state"), [("nothing-of-the-kind", State.MISTAKE), ("clip", State.UNKNOWN)], ids=["unknown", "no text"]
+)
+def test_a_model_that_cannot_be_made_is_not_counted(tmp_path: Path, kind: str, state: State) -> None:
+    write(tmp_path / "config.json", json.dumps({"model_type": kind}))
     found = list(memory.fits("rl", str(tmp_path), Shape(), named_machine("80")))
-    assert [finding.state for finding in found] == [State.UNKNOWN]
+    assert [finding.state for finding in found] == [state]

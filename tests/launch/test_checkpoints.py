@@ -38,3 +38,14 @@ def test_weights_alone_are_no_checkpoint(tmp_path: Path) -> None:
     checkpoint(tmp_path, 2, "trainer_state.json", "model.safetensors")
     assert checkpoints.latest(tmp_path) is None
     assert checkpoints.latest(tmp_path / "no such run") is None
+
+
+def test_a_recipe_that_says_null_or_true_goes_on_and_one_that_says_false_begins_anew(tmp_path: Path) -> None:
+    """LLaMA-Factory's own examples all carry `resume_from_checkpoint: null`."""
+    assert checkpoints.to_go_on_from(tmp_path, None) is None
+    assert checkpoints.to_go_on_from(tmp_path, True) is None
+    newest = str(checkpoint(tmp_path, 3, "trainer_state.json", "rng_state.pth"))
+    assert checkpoints.to_go_on_from(tmp_path, None) == newest
+    assert checkpoints.to_go_on_from(tmp_path, True) == newest
+    assert checkpoints.to_go_on_from(tmp_path, False) is None
+    assert checkpoints.to_go_on_from(tmp_path, "elsewhere/checkpoint-1") == "elsewhere/checkpoint-1"

@@ -56,6 +56,28 @@ def test_what_is_no_mapping_is_refused(home: Path, text: str) -> None:
         recipe.load(written(home, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: 1\nb:\n\tc: 2\n", "line 3, 'c: 2': a line begins with a tab"),
+        ("a: 1\n学习率：2\nb: 3\n", "line 2, '学习率：2': the colon is a full-width one"),
+        ("a: 1\nrank:8\nb: 3\n", "line 2, 'rank:8': a space is missing"),
+        ("a: 1\nb: [1, 2\n", "line 2, 'b: [1, 2'"),
+    ],
+)
+def test_a_usual_slip_is_named_with_its_line(home: Path, text: str, says: str) -> None:
+    with pytest.raises(Refused) as refused:
+        recipe.load(written(home, text))
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16"])
+def test_another_encoding_is_refused(home: Path, encoding: str) -> None:
+    (home / "recipe.yaml").write_text("# 学习率\na: 1\n", encoding=encoding)
+    with pytest.raises(Refused, match="not in UTF-8"):
+        recipe.load(home / "recipe.yaml")
+
+
 def test_a_missing_recipe_names_a_near_one(home: Path) -> None:
     with pytest.raises(Refused, match=r"did you mean 'recipes/pipelines/quickstart.yaml'\?"):
         recipe.find("recipes/pipelines/quikstart.yaml")
