@@ -95,18 +95,16 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         _print_json([_facts(version) for version in versions])
         return
     table = Table(show_edge=False, pad_edge=False)
-    for heading in ("version", "stands for", "evaluation", "parent", "registered", "weights", "folder"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("version", "stands for", "evaluation", "parent", "folder, weights, date"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "version")
     for version in versions:
         missing = "" if version.folder.is_dir() else " [red](not here)[/red]"
         table.add_row(
             str(version.number),
-            "[green]" + escape(", ".join(version.aliases)) + "[/green]",
-            escape(version.tags.get("scores", "none")),
+            "[green]" + escape("\n".join(version.aliases)) + "[/green]",
+            escape(version.tags.get("scores", "none").replace(", ", "\n")),
             version.tags.get("parent", "–"),
-            f"{version.created:%Y-%m-%d %H:%M}",
-            version.sha256[:12],
-            escape(_short(version.folder)) + missing,
+            f"{escape(_short(version.folder))}{missing}\n{version.sha256[:12]}  {version.created:%Y-%m-%d}",
         )
     console = _console()
     console.print(table if versions else "no version yet: finr1 models register MODEL_FOLDER makes the first")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from reward_plugins.files import write_whole
 
@@ -28,17 +28,25 @@ class Served(BaseModel):
     sha256: str
 
 
+_SERVED = TypeAdapter(dict[str, Served])
+
+
 def link(registry: Path, alias: str) -> Path:
     """The path that a server's recipe names as its `model`; it leads to the alias's folder, now and after a promotion."""
     return registry / "serving" / alias
 
 
 def served(registry: Path) -> dict[str, Served]:
-    """What each alias stood for when a `finr1 models` command last ended; {} before the first one."""
+    """What each alias stood for when a `finr1 models` command last ended; {} before the first one.
+
+    {} also of a file that is broken: the next `finr1 models` command writes it anew.
+    """
     file = registry / "serving" / _FILE
-    if not file.is_file():
+    try:
+        told: dict[str, Served] = _SERVED.validate_json(file.read_bytes())
+    except (FileNotFoundError, ValueError):
         return {}
-    return {alias: Served.model_validate(each) for alias, each in json.loads(file.read_text(encoding="utf-8")).items()}
+    return told
 
 
 def follow(registry: Path, aliases: dict[str, Served]) -> None:

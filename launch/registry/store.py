@@ -343,10 +343,13 @@ class Registry:
         """A folder's links belong to one name of one registry: two would move each other's champion."""
         if not self._note.is_file():
             return
-        said = json.loads(self._note.read_text(encoding="utf-8"))
+        try:
+            said = dict(json.loads(self._note.read_text(encoding="utf-8")))
+        except ValueError:
+            raise Refused(f"{self._note} is broken: delete it, the next command writes it anew") from None
         if said != {"uri": self.settings.uri, "name": self.settings.name}:
             raise Refused(
-                f"{self.settings.folder} belongs to {said['name']} at {said['uri'] or 'its own database'}; give this registry "
+                f"{self.settings.folder} belongs to {said.get('name')} at {said.get('uri') or 'its own database'}; give this registry "
                 "a folder of its own with --folder"
             )
 
@@ -363,12 +366,18 @@ def opened(settings: RegistrySettings) -> Iterator[Registry]:
     """
     prepare()
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
+    place = settings.uri or settings.folder
     try:
         yield Registry(settings)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
+        if settings.uri.startswith("http") and isinstance(
+            error.__context__, OSError
+        ):  # of requests: no connection, or no answer in time
+            raise Refused(f"nothing answers at {place}: start the MLflow server, or see --uri") from None
         said = " ".join(str(error).split())[:300]
-        raise Refused(f"the registry at {settings.uri or settings.folder} cannot be used: {said}") from None
+        raise Refused(f"the registry at {place} cannot be used: {said}") from None
 
 
 def prepare() -> None:

@@ -25,7 +25,7 @@ from launch.registry import link, served
 from launch.registry.changes import promote, roll_back
 from launch.registry.commands import app
 from launch.registry.settings import RegistrySettings
-from launch.registry.store import Registry
+from launch.registry.store import Registry, opened
 from reward_plugins.errors import Refused
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
@@ -87,6 +87,11 @@ def test_the_commands_as_a_person_runs_them(bench: Bench, home: Path, monkeypatc
     shown = models("show", "champion")
     assert "promoted: champion is 2 (was 1)" in shown and "finmath: +35.0 points" in shown
     assert json.loads(models("show", "2", "--json"))["events"][0]["was"] == 1
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = models("list")
+    hashes = [each["sha256"][:12] for each in json.loads(models("list", "--json"))]
+    assert all(each in narrow for each in [*hashes, "champion", "challenger", "finmath 45.0% of 40"])
+    assert max(map(len, narrow.splitlines())) <= 80
     assert "version 1 is the champion again" in models("rollback", "--reason", "a trial")
     for words, why in (
         (("promote", "7"), "no version '7' is registered"),
@@ -171,3 +176,30 @@ def test_with_the_records_on_a_server(bench: Bench, tmp_path: Path) -> None:
         place = registry.artifacts(registry.version(2))
         assert place.startswith("mlflow-artifacts:") and not (tmp_path / "here" / "mlflow.db").exists()
     assert list((tmp_path / "server" / "artifacts").rglob("report.json"))
+
+
+def test_a_registry_that_cannot_be_used_is_told_in_words(home: Path, tmp_path: Path) -> None:
+    """No database but other bytes, a server that is away, a folder's note that is broken."""
+    (tmp_path / "mlflow.db").write_bytes(bytes(range(256)) * 20)
+    with pytest.raises(Refused, match=r"cannot be used: .*not a database"), opened(RegistrySettings(folder=tmp_path)):
+        pass
+    away = RegistrySettings(folder=tmp_path / "away", uri="http://127.0.0.1:1")
+    with pytest.raises(Refused, match=r"nothing answers at http://127.0.0.1:1"), opened(away):
+        pass
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "registry.json").write_text("{", encoding="utf-8")
+    broken = RegistrySettings(folder=tmp_path / "broken")
+    with pytest.raises(Refused, match=r"registry.json is broken: delete it"), opened(broken):
+        pass
+
+
+def test_a_broken_file_of_what_is_served_is_written_anew(bench: Bench, tmp_path: Path) -> None:
+    registry = bench.registry(tmp_path / "registry", full=True)
+    promote(registry, "1")
+    file = tmp_path / "registry" / "serving" / "serving.json"
+    before = file.read_bytes()
+    file.write_bytes(before[: len(before) // 2])
+    assert served(tmp_path / "registry") == {}
+    with registry.alone():
+        registry.mend()
+    assert file.read_bytes() == before
