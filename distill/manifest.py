@@ -21,6 +21,7 @@ from distill.stage import StageSettings
 
 # Raised when the layout of a manifest changes; older ones then count as not current.
 FORMAT = 1
+_COMPARED = {"settings", "code_sha256", "inputs", "outputs"}
 _CHUNK = 1 << 20
 
 
@@ -78,7 +79,9 @@ def read(path: Path) -> dict[str, Any] | None:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not manifest.keys() >= _COMPARED:
+        return None
+    return manifest
 
 
 def is_current(path: Path, settings: StageSettings, inputs: Iterable[Path]) -> bool:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
 from launch import recipe
-from launch.paths import home
+from launch.paths import STARTED_IN, home
 from reward_plugins.errors import Refused, did_you_mean
 from reward_plugins.files import write_whole
 
@@ -104,7 +104,10 @@ class _Timings:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        try:
+            self.known: dict[str, float] = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):  # none yet, or one that somebody wrote into
+            self.known = {}
 
     def add(self, stage: str, summary: dict[str, Any], seconds: float) -> None:
         if summary.get("done") == "already":
@@ -127,7 +130,8 @@ def with_variables(loaded: dict[str, Any], overrides: list[str], name: str) -> d
                 f"{name}: --set {override!r} names no variable of this pipeline{did_you_mean(key, variables)}"
             )
         # A path is meant from where the user stands; the stages start in the home folder.
-        variables[key] = str(Path(value).resolve()) if value and Path(value).exists() else yaml.safe_load(value)
+        found = next((base / value for base in (STARTED_IN, Path.cwd()) if value and (base / value).exists()), None)
+        recipe.overridden(variables, [override] if found is None else [f"{key}={json.dumps(str(found.resolve()))}"])
     missing = [key for key, value in variables.items() if value is None]
     if missing:
         raise Refused(f"{name} needs --set {missing[0]}=...")

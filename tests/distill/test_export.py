@@ -212,6 +212,8 @@ def test_the_manifest_tells_the_whole_way(chain: Chain) -> None:
     assert found["outputs"][str(stage.folder / "sft" / "train.jsonl")]["rows"] == 40
     chain.verdicts.write_bytes(chain.verdicts.read_bytes() + b"\n")
     assert not manifest.is_current(path, stage, stage.inputs())
+    path.write_text('{"format": 1}', encoding="utf-8")
+    assert not manifest.is_current(path, stage, stage.inputs())
 
 
 def test_other_entries_of_the_registry_stay(chain: Chain) -> None:

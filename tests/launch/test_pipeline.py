@@ -66,6 +66,7 @@ def test_stages_run_in_order_with_their_resolved_recipes(home: Path, stages: Any
         ([], GOOD, "needs --set data="),
         (["dta=x"], GOOD, "did you mean 'data'"),
         (["data"], GOOD, "names no variable"),
+        (["data=x", "rows=[1"], GOOD, "'\\[1' is not YAML"),
         (["data=x"], GOOD.replace("stage: sft", "stage: sfft"), "no stage is called 'sfft'; did you mean 'sft'"),
         (["data=x"], GOOD.replace("$rows", "$row"), "names no variable"),
         (["data=x"], GOOD.replace("sft.yaml", "missing.yaml"), r"no recipe at missing.yaml"),
@@ -81,6 +82,27 @@ def test_a_mistake_is_found_before_the_first_stage(
         pipeline.run(written(home, text), overrides, stages)
     assert notes == []
     assert not (home / "runs").exists()
+
+
+def test_a_path_is_meant_from_where_the_user_stands(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, stages: Any, notes: Any
+) -> None:
+    (home / "sft.yaml").write_text("lr: 1\n", encoding="utf-8")
+    stands = tmp_path_factory.mktemp("stands")
+    (stands / "sets").mkdir()
+    monkeypatch.setattr(pipeline, "STARTED_IN", stands)  # the command has gone to the home folder since
+    pipeline.run(written(home, GOOD), ["data=sets"], stages)
+    assert notes[0][1]["path"] == str(stands / "sets")
+
+
+def test_what_somebody_wrote_into_the_timings_stops_nothing(home: Path, stages: Any, notes: Any) -> None:
+    (home / "sft.yaml").write_text("lr: 1\n", encoding="utf-8")
+    (home / "runs" / "x").mkdir(parents=True)
+    timings = home / "runs" / "x" / "timings.json"
+    for text in ("{", "[1]", ""):
+        timings.write_text(text, encoding="utf-8")
+        pipeline.run(written(home, GOOD), ["data=x"], stages)
+        assert set(json.loads(timings.read_text())) == {"01-prepare", "02-sft"}
 
 
 TWO = """
