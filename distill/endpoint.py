@@ -294,7 +294,9 @@ def _key(teacher: Teacher) -> str:
         return ""
     key = os.environ.get(teacher.api_key_env, "").strip()
     if not key:
-        raise Refused(f"teacher {teacher.name!r}: the environment variable {teacher.api_key_env} is not set")
+        # A key that was put in the name's place is not repeated; the names of variables are in capitals.
+        name = teacher.api_key_env if teacher.api_key_env.isupper() else "that api_key_env names"
+        raise Refused(f"teacher {teacher.name!r}: the environment variable {name} is not set")
     if not key.isascii() or not key.isprintable():
         raise Refused(f"teacher {teacher.name!r}: {teacher.api_key_env} holds characters that no key has")
     return key

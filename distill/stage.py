@@ -18,12 +18,18 @@ class StageSettings(BaseModel):
 
     @model_validator(mode="after")
     def _out_is_no_input(self) -> StageSettings:
-        """What a stage reads may have cost money: it is not written over."""
+        """What a stage reads may have cost money: it is not written over. A folder is no file, either."""
         paths = {key: value for key, value in self if isinstance(value, Path)}
         out = paths.pop("out", None)
+        if out is None:
+            return self
         for key, path in paths.items():
-            if out is not None and path.resolve() == out.resolve():
+            if path.resolve() == out.resolve():
                 raise ValueError(f"out and {key} are one file, {out}, which would be written over; name another `out`")
+        writes_folder = out in self.manifest_path().parents
+        if out.exists() and out.is_dir() != writes_folder:
+            wanted = "is a file, and this stage writes a folder" if writes_folder else "is a folder; name a file in it"
+            raise ValueError(f"out: {out} {wanted}")
         return self
 
     @abstractmethod

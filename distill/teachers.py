@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -141,6 +142,13 @@ class Teacher(BaseModel):
         if parts.username or parts.password or parts.query:
             raise ValueError("base_url must hold no user, password or query: keys come from api_key_env")
         return url.rstrip("/").removesuffix("/chat/completions")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _no_key(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError("it names the environment variable that holds the key; a key does not go into a recipe")
+        return name
 
     @field_validator("extra_body")
     @classmethod

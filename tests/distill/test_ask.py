@@ -547,6 +547,8 @@ def test_a_missing_key_is_told_before_anything_is_sent(
     with FaultServer(always("ok")) as server:
         with pytest.raises(Refused, match="NO_KEY is not set"):
             ask.run(settings(make_questions(1), server.url, api_key_env="NO_KEY"))
+        with pytest.raises(Refused, match="variable that api_key_env names is not set"):  # it may be the key itself
+            ask.run(settings(make_questions(1), server.url, api_key_env="AIzaSy0000"))
         assert not server.asked
 
 
@@ -560,6 +562,10 @@ def test_a_missing_key_is_told_before_anything_is_sent(
         ({"name": "t", "base_url": "http://h/v1", "model": "m", "extra_body": {"n": 4}}, "must not set 'n'"),
         ({"name": "t", "kind": "reference", "model": "m"}, "asks nobody"),
         ({"name": "t", "base_url": "http://h/v1", "model": "m", "temprature": 1}, "temprature"),
+        (
+            {"name": "t", "base_url": "http://h/v1", "model": "m", "api_key_env": "sk-1"},
+            "a key does not go into a recipe",
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused_when_read(teacher: dict[str, Any], words: str) -> None:

@@ -52,6 +52,25 @@ def test_a_cap_ends_with_3_and_a_higher_one_goes_on(make_questions: Callable[...
     assert [name for name, text in written.items() if "Secret-Corp" in text] == ["questions.jsonl"]
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "teachers.0.api_key_env=sk-very-secret",
+        "teachers.0.base_url=https://me:sk-very-secret@127.0.0.1/v1",
+        "teachers.0.base_url=http://127.0.0.1/v1?key=sk-very-secret",
+        "teachers.0.extra_body={model: m, api_key: sk-very-secret}",
+    ],
+)
+def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(
+    make_questions: Callable[..., Path], home: Path, override: str
+) -> None:
+    make_questions(1)
+    (home / "recipe.yaml").write_text(RECIPE.replace("URL", "http://127.0.0.1:9/v1"), encoding="utf-8")
+    refused = finr1("distill", home / "recipe.yaml", "--set", override, home=home, A_KEY="k")
+    assert refused.returncode == 2 and override.partition("=")[0] in refused.stderr
+    assert "sk-very-secret" not in refused.stdout + refused.stderr
+
+
 def test_batches_go_out_and_come_back(make_questions: Callable[..., Path], home: Path) -> None:
     make_questions(5)
     recipe = home / "recipe.yaml"

@@ -224,3 +224,5 @@ def test_what_is_screened_is_not_written_over(tmp_path: Path, key: str) -> None:
     paths = {name: tmp_path / f"{name}.jsonl" for name in ("questions", "traces", "out")}
     with pytest.raises(ValidationError, match=f"out and {key} are one file"):  # spelt in another way
         screen.Settings.model_validate(paths | {"out": tmp_path / "x" / ".." / f"{key}.jsonl"})
+    with pytest.raises(ValidationError, match="is a folder; name a file in it"):
+        screen.Settings.model_validate(paths | {"out": tmp_path})
