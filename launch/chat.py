@@ -24,7 +24,7 @@ from distill.prompts import read_prompt
 from launch import engine, listening, models, recipe, stacks
 from launch.paths import KIT, home
 from launch.serving.server import ServeSettings, serving
-from launch.serving.settings import name_of
+from launch.serving.settings import key_of, name_of
 from launch.webui import Page
 from reward_plugins.errors import Refused
 
@@ -163,7 +163,9 @@ def load(path: str, overrides: list[str], tuned: list[str], general: list[str]) 
     added as it is, without a system prompt.
     """
     settings = recipe.settings(ChatSettings, recipe.load(path, overrides), path)
-    named = [{**settings.models[0].model_dump(), "model": model, "ids": []} for model in tuned]
+    # The recipe's ids are those of its own endpoint, the command's those of the one that the command names.
+    ids = settings.models[0].ids if any(each.startswith("models.0.ids=") for each in overrides) else []
+    named = [{**settings.models[0].model_dump(), "model": model, "ids": ids} for model in tuned]
     rest = [model.model_dump() for model in (settings.models[1:] if tuned else settings.models)]
     added = [{"model": model} for model in general]
     return recipe.settings(ChatSettings, {**settings.model_dump(), "models": [*named, *rest, *added]}, path)
@@ -264,18 +266,37 @@ def _origins(settings: ChatSettings) -> list[str]:
 def _connect(model: ChatModel, serve: str, servers: contextlib.ExitStack) -> _Connection:
     """The endpoint that a model is to be had from; one of our own is started unless it answers already."""
     if model.model.startswith(("http://", "https://")):
-        key = _key(model.api_key_env)
+        key = key_of(model.api_key_env)
         return _Connection(model.model, model.ids or _listed(model.model, key), key, model)
     if model.model.endswith((".yaml", ".yml")):
         served = recipe.settings(ServeSettings, recipe.load(model.model), model.model)
     else:
         served = recipe.settings(ServeSettings, {**recipe.load(serve), "model": model.model}, serve)
-    key = _key(served.api_key_env)
+    key = key_of(served.api_key_env)
     if listening.answers(f"{served.base}/health"):
         name = name_of(served, models.resolve(served.model, home()))
+        _need_served(f"{served.base}/v1", name, key)
         return _Connection(f"{served.base}/v1", [name], key, model)
     endpoint = servers.enter_context(serving(served))
     return _Connection(endpoint.url, [endpoint.model_id], key, model)
+
+
+def _need_served(url: str, name: str, key: str) -> None:
+    """Refuse a server that does not answer for this model, such as one that serves another; one that is busy may."""
+    body = {"model": name, "messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    request = urllib.request.Request(f"{url}/chat/completions", json.dumps(body).encode(), headers)
+    try:
+        urllib.request.urlopen(request, timeout=_LIST_S).close()
+    except urllib.error.HTTPError as error:
+        if 400 <= error.code < 500:
+            said = " ".join(error.read(300).decode("utf-8", "replace").split())
+            raise Refused(
+                f"{url} answers already, and not for {name} (status {error.code}: {said}): stop that server, or give "
+                "this model a serving recipe with a port of its own"
+            ) from None
+    except OSError:
+        pass
 
 
 def _listed(url: str, key: str) -> list[str]:
@@ -295,17 +316,6 @@ def _listed(url: str, key: str) -> list[str]:
     if not listed:
         raise Refused(f"{url} does not list its models: name them in ids")
     return listed
-
-
-def _key(variable: str | None) -> str:
-    if variable is None:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise Refused(f"the environment variable {variable} is not set; it is to hold a model's key")
-    if not key.isascii() or not key.isprintable() or ";" in key:
-        raise Refused(f"{variable} holds characters that no key has")
-    return key
 
 
 def _rows(connection: _Connection) -> list[dict[str, Any]]:

@@ -115,13 +115,13 @@ def key_of(variable: str | None) -> str:
     """The key that an environment variable holds, "" where none is named.
 
     Raises:
-        Refused: it is not set, or holds what no HTTP header can carry.
+        Refused: it is not set, or holds what no HTTP header can carry or what divides keys where several are told.
     """
     if variable is None:
         return ""
     key = os.environ.get(variable, "").strip()
     if not key:
         raise Refused(f"the environment variable {variable} is not set; it is to hold the server's key")
-    if not key.isascii() or not key.isprintable() or " " in key:
+    if not key.isascii() or not key.isprintable() or set(" ;") & set(key):
         raise Refused(f"{variable} holds characters that no key has")
     return key

@@ -17,6 +17,7 @@ from speaker import NO_HTTP, saying
 
 from launch.chat import ChatModel, ChatSettings, Suggestion, accounts, chatting, load, session_secret
 from launch.paths import KIT
+from launch.serving.settings import key_of
 from reward_plugins.errors import Refused
 
 RECIPE = str(KIT / "recipes/chat/local.yaml")
@@ -32,13 +33,18 @@ def refused(models: list[ChatModel] | None = None, **more: Any) -> str:
 
 @contextmanager
 def endpoint(status: int, body: str) -> Iterator[str]:
-    """An endpoint that answers each GET so."""
+    """An endpoint that answers each GET so, and that no question is for."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body.encode())
+
+        def do_POST(self) -> None:
+            self.send_response(400)
+            self.end_headers()
+            self.wfile.write(b'{"detail": "Server is pinned to another"}')
 
         def log_message(self, *_: object) -> None:
             pass
@@ -105,6 +111,28 @@ def test_a_key_comes_from_the_environment(home: Path, monkeypatch: pytest.Monkey
     assert "SOME_KEY holds characters" in refused([model])
 
 
+@pytest.mark.parametrize("key", ["one;two", "one two", "schlüssel", "a\tb"])
+def test_one_rule_says_what_a_key_is(home: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an endpoint's key on the page and for a server's own; the next key would begin at a semicolon."""
+    monkeypatch.setenv("SOME_KEY", key)
+    assert refused([ChatModel(model=NOWHERE, api_key_env="SOME_KEY")]) == "SOME_KEY holds characters that no key has"
+    with pytest.raises(Refused, match="SOME_KEY holds characters that no key has"):
+        key_of("SOME_KEY")
+
+
+def test_a_server_that_answers_already_must_be_this_models(home: Path) -> None:
+    """Its address is that of the recipe, and it serves something else: each question on the page would fail."""
+    model = home / "models" / "mine"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}", encoding="utf-8")
+    with endpoint(200, "") as url:
+        port = url.rpartition(":")[2].removesuffix("/v1")
+        (home / "serve.yaml").write_text(f"model: models/mine\nport: {port}\n", encoding="utf-8")
+        said = refused([ChatModel(model="models/mine")], serve="serve.yaml")
+        assert said == refused([ChatModel(model="serve.yaml")])
+    assert "answers already, and not for mine" in said and "pinned to another" in said and "port of its own" in said
+
+
 @pytest.mark.parametrize("url", ["http://me:secret@127.0.0.1:1/v1", "https://api.example.com/v1?key=secret"])
 def test_an_address_holds_no_secret(url: str) -> None:
     with pytest.raises(ValueError, match="api_key_env"):
@@ -122,6 +150,8 @@ def test_models_on_the_command_line() -> None:
     assert [model.system_prompt for model in settings.models] == [trained, trained, None]
     assert settings.models[1].params == load(RECIPE, [], [], []).models[0].params != {}
     assert settings.models[2].params == {}
+    named = load(RECIPE, ["models.0.ids=[fin]"], ["http://127.0.0.1:8020/v1"], [])
+    assert (named.models[0].model, named.models[0].ids) == ("http://127.0.0.1:8020/v1", ["fin"])
     beside = load(RECIPE, [], [], ["https://api.example.com/v1"])
     assert [model.model for model in beside.models] == ["recipes/serve/local.yaml", "https://api.example.com/v1"]
 
