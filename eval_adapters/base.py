@@ -121,6 +121,12 @@ class FinanceBenchmark(DefaultDataAdapter):  # type: ignore[misc]
         strangers = sorted(set(task_config.dataset_args) - set(task_config.datasets))
         if strangers:
             raise Refused(f"dataset_args names {', '.join(strangers)}, which is not among the data sets of this run")
+        if task_config.judge and task_config.judge.strategy in ("llm", "llm_recall"):
+            # Its verdict would take the rule's place under the same name, and the rule's that of a judge that is dead.
+            raise Refused(
+                f"{name}: EvalScope's judge cannot be used ({task_config.judge.strategy}); "
+                "finr1 eval judges beside the rule: put the judge into a recipe like recipes/eval/judge.yaml"
+            )
         unusable = sorted(set(task_config.dataset_args.get(name, {})) - _DATASET_ARGS)
         if unusable:
             usable = ", ".join(sorted(_DATASET_ARGS))

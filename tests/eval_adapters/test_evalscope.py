@@ -97,6 +97,15 @@ def test_a_single_file_with_few_shot_examples_is_refused(tmp_path: Path) -> None
         adapter("finr1_finmath", {"finr1_finmath": {"local_path": str(file), "few_shot_num": 1}})
 
 
+def test_evalscope_s_judge_never_takes_the_rule_s_place(tmp_path: Path) -> None:
+    arguments = {"finr1_finmath": {"local_path": str(write_set(tmp_path / "test", rows(2)))}}
+    judge = {"models": [{"model_id": "j", "api_url": "http://127.0.0.1:9/v1"}]}
+    for strategy in ("llm", "llm_recall"):
+        with pytest.raises(Refused, match="EvalScope's judge cannot be used"):
+            adapter("finr1_finmath", arguments, judge={**judge, "strategy": strategy})
+    assert adapter("finr1_finmath", arguments, judge={**judge, "strategy": "auto"}).use_llm_judge is False
+
+
 def test_arguments_for_a_set_that_is_not_run_are_refused(tmp_path: Path) -> None:
     data = write_set(tmp_path / "test", rows(2))
     with pytest.raises(Refused, match="dataset_args names finr1_finmth"):
