@@ -31,9 +31,9 @@ _SPLIT = re.compile(r"(?<![a-z0-9])(train|validation|valid|dev|test)(?![a-z0-9])
 def files_of(path: Path, pattern: str, part: str | None) -> list[Path]:
     """The file itself, or the files of a folder, sorted, that match `pattern` and have `part` in their path below it.
 
-    None as `part` takes all files, and refuses those that say by their names that they are of several splits. Hubs keep a set as Parquet, whatever form it has at home: where nothing matches, a folder's Parquet files do.
-    Hidden files, and those that only describe sets, are not looked at. Raises `Refused` where there is no file, and
-    says what there is.
+    None as `part` takes all files, and refuses those that say by their names that they are of several splits. Hubs keep
+    a set as Parquet, whatever form it has at home: where nothing matches, a folder's Parquet files do. Hidden files,
+    and those that only describe sets, are not looked at. Raises `Refused` where there is no file, and says what there is.
     """
     if path.is_file():
         _reader(path)
@@ -43,9 +43,9 @@ def files_of(path: Path, pattern: str, part: str | None) -> list[Path]:
     there = _below(path, pattern) or _below(path, "**/*.parquet")
     if not there:
         like = "" if pattern == "**/*" else f" like {pattern}"
-        raise Refused(
-            f"{path}: no file{like} with rows in it; rows are read from {', '.join(_READERS)} (text also as .gz)"
-        )
+        deeper = sorted({file.parent.relative_to(path).as_posix() for file in _below(path, f"**/{pattern}")})
+        there_are = f"there are some in {', '.join(deeper[:8])}: name that folder" if deeper else _KINDS
+        raise Refused(f"{path}: no file{like} with rows in it; {there_are}")
     names = [file.relative_to(path).as_posix() for file in there]
     if part is None:
         splits = sorted({split for name in names for split in _SPLIT.findall(name.lower())})
@@ -216,6 +216,7 @@ _READERS: dict[str, Callable[[Path, str], Iterator[Any]]] = {
     ".tsv": _csv,
     ".parquet": _parquet,
 }
+_KINDS = f"rows are read from {', '.join(_READERS)} (text also as .gz)"
 
 
 def _kind(file: Path) -> str:
@@ -224,5 +225,5 @@ def _kind(file: Path) -> str:
 
 def _reader(file: Path) -> Callable[[Path, str], Iterator[Any]]:
     if _kind(file) not in _READERS:
-        raise Refused(f"{file}: rows are read from {', '.join(_READERS)} (text also as .gz), not from this")
+        raise Refused(f"{file}: {_KINDS}, not from this")
     return _READERS[_kind(file)]

@@ -140,6 +140,12 @@ def test_what_is_amiss_with_a_folder_is_told(tmp_path: Path, name: str, text: st
         prepare.run(_own(tmp_path, tmp_path / "set"))
 
 
+def test_the_folder_above_the_files_is_told_where_they_are(tmp_path: Path) -> None:
+    write(tmp_path / "FinQA" / "dataset" / "train.json", [{}])
+    with pytest.raises(Refused, match="there are some in dataset: name that folder"):
+        read("finqa", tmp_path / "FinQA")
+
+
 def test_a_clone_of_a_set_is_read_as_it_lies_on_the_hub(tmp_path: Path) -> None:
     """One's own: a split at a time, past what only describes the set. The catalogue's: Parquet, whatever form home has."""
     clone = tmp_path / "clone"
