@@ -33,6 +33,8 @@ app.add_typer(models, name="models", rich_help_panel=serving.PANEL)
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 an engine failed, 2 bad input or environment, 3 cost cap, 130 interrupted."""
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that is closed; nohup has it ignored
+        signal.signal(signal.SIGHUP, _terminated)
     try:
         if not home().is_dir():
             raise Refused(f"FINR1_HOME names {home()}, and there is no such folder; make it, or name another one")
@@ -57,7 +59,7 @@ def main() -> None:
 
 
 def _terminated(number: int, _: object) -> None:
-    """SIGTERM ends as Ctrl-C does, so that engines and servers are ended, too; 143 is the shell's code for it."""
+    """SIGTERM and SIGHUP end as Ctrl-C does, so that engines and servers are ended, too, with the shell's codes for them."""
     sys.exit(128 + number)
 
 

@@ -37,17 +37,24 @@ def serve_on(settings: ServeSettings, say: Say) -> None:
     events = Events(home() / settings.log, say)
     downs: deque[float] = deque()
     why = ""
-    events.note("starting", f"starting {settings.model}", model=settings.model, url=f"{settings.base}/v1")
+
+    def starting() -> None:
+        # A start that is refused, such as a second one with this log, is no part of the history.
+        if not downs:
+            events.note("starting", f"starting {settings.model}", model=settings.model, url=f"{settings.base}/v1")
+
     begin = time.monotonic()
     try:
         while True:
             try:
-                with serving(settings) as endpoint:
+                with serving(settings, starting) as endpoint:
                     _tell_up(events, settings, endpoint, time.monotonic() - begin, again=bool(downs))
                     why = _until_down(settings, endpoint)
             except (engine.EngineFailed, Refused) as failure:
-                if not downs:
-                    raise  # what never ran does not run the next time
+                if not downs:  # what never ran does not run the next time
+                    if isinstance(failure, engine.EngineFailed):
+                        events.note("down", "it did not start", why=str(failure))
+                    raise
                 why = str(failure)
             begin = time.monotonic()
             log = home() / settings.log

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from launch import engine, listening
@@ -25,8 +25,10 @@ class Endpoint:
 
 
 @contextlib.contextmanager
-def serving(settings: ServeSettings) -> Iterator[Endpoint]:
+def serving(settings: ServeSettings, starting: Callable[[], None] = lambda: None) -> Iterator[Endpoint]:
     """Start the server, wait until it is healthy, and stop it when the block is left.
+
+    `starting` is called once nothing speaks against the start.
 
     Raises:
         Refused: the recipe cannot work (see `objections`), the port is taken, or the model is not there.
@@ -37,6 +39,7 @@ def serving(settings: ServeSettings) -> Iterator[Endpoint]:
     log = home() / settings.log
     listening.need_free_port(settings.host, settings.port, log)
     start = command(settings, log)
+    starting()
     with engine.started(
         start.words, name="server", log=log, env=start.env, inherit=start.inherit, folder=start.folder
     ) as process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -20,8 +21,9 @@ from launch.engine import EngineFailed
 from launch.listening import answers, why_not_free
 from launch.serving import restart as restarting
 from launch.serving.command import Command
-from launch.serving.events import events_path
+from launch.serving.events import events_path, history
 from launch.serving.settings import Restart, ServeSettings
+from reward_plugins.errors import Refused
 
 SERVER = """
 import http.server, os, sys
@@ -95,8 +97,20 @@ def test_what_never_ran_is_not_tried_again(
     start = Command([sys.executable, "-c", "raise ValueError('no such layer')"], "finr1", {}, frozenset(), home)
     monkeypatch.setattr("launch.serving.server.command", lambda settings, log: start)
     events, failure = served(settings, {})
-    assert [event["state"] for event in events] == ["starting"]
+    assert [event["state"] for event in events] == ["starting", "down"]
     assert "ValueError: no such layer" in str(failure)
+    told = history(events_path(Path(settings.log)))
+    assert told.startswith("down since ") and "ValueError: no such layer" in told
+
+
+def test_a_start_that_is_refused_is_no_part_of_the_history(settings: ServeSettings) -> None:
+    """Such as a second one beside the server that runs: health would say of that one that it is starting."""
+    said: list[str] = []
+    with socket.socket() as other, pytest.raises(Refused, match="is in use"):
+        other.bind(("127.0.0.1", settings.port))
+        other.listen()
+        restarting.serve_on(settings, said.append)
+    assert said == [] and not events_path(Path(settings.log)).exists()
 
 
 def test_a_hung_server_is_brought_back(settings: ServeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
