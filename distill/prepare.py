@@ -228,7 +228,7 @@ class Sides:
         if first is not None and first != source:
             raise Refused(
                 f"two sources give the id {question.id!r}; does one stand twice, with one seed or file?"
-                " Files of one name need rows with ids, or other names"
+                " Files whose rows have the same ids are read as one folder; those of one name need another one"
             )
         if first is not None:
             return LeftOut(question.id, "the same id twice")

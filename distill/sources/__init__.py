@@ -172,8 +172,9 @@ class Source(BaseModel):
         else:
             rows = file_rows(parameters["path"], entry.files, self._part(), parameters["encoding"])
         lang = entry.languages[0] if len(entry.languages) == 1 else None
+        in_folder = parameters["path"] is not None and parameters["path"].is_dir()
         for name, value in rows:
-            yield Row(self.name, self.split, entry.licence, lang, name, value)
+            yield Row(self.name, self.split, entry.licence, lang, name, value, in_folder)
 
 
 _PLACE: dict[str, Any] = {

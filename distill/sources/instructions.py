@@ -87,6 +87,7 @@ def own(
             labels=labels,
             lang=lang,
             answer_type=answer_type,
+            id=row.own_id(),
             **{"task": task, **extra},
         )
     yield found.model_copy(update={"licence": licence, "lang": lang or found.lang})
@@ -99,7 +100,7 @@ def _is_alpaca(row: Row) -> bool:
     )
 
 
-_OPTIONAL = ("context", "id", "doc", "solution", "unit", "scale", "task", "type")
+_OPTIONAL = ("context", "doc", "solution", "unit", "scale", "task", "type")
 
 
 def instruction(row: Row, task: str, answer_type: str = "") -> Question:
@@ -119,7 +120,7 @@ def instruction(row: Row, task: str, answer_type: str = "") -> Question:
         question,
         gold,
         task=task,
-        id=row.text("id") if row.has("id") else "",
+        id=row.own_id(),
         context="\n\n".join(part for part in (_system(row), history(turns, question), given) if part),
         answer_type=answer_type,
         doc=document_of("", turns[0][0]) if turns else "",
@@ -161,7 +162,7 @@ def conversation(row: Row, task: str, answer_type: str = "") -> Question:
         question,
         gold,
         task=task,
-        id=row.text("id") if row.has("id") else "",
+        id=row.own_id(),
         context="\n\n".join(part for part in (system, history(pairs[:-1], question)) if part),
         answer_type=answer_type,
         doc=document_of("", pairs[0][0]),

@@ -49,7 +49,7 @@ class NoColumn(BadRow):
 class Row:
     """One raw row: `value` as the file has it, and `name` where it stands, as "dev/tax_law[3]" (from 0).
 
-    `lang` is the language of the source, where it has only one.
+    `lang` is the language of the source, where it has only one. `in_folder`: its file is one of a folder's.
     """
 
     source: str
@@ -58,6 +58,7 @@ class Row:
     lang: Literal["zh", "en"] | None
     name: str
     value: Any
+    in_folder: bool = False
 
     @property
     def file(self) -> str:
@@ -92,6 +93,11 @@ class Row:
     def text(self, key: str) -> str:
         """A column as text without the white space around it, "" where it is empty; lists and objects as JSON."""
         return written(self.get(key))
+
+    def own_id(self) -> str:
+        """The column `id`, "" where there is none; in a folder with the file before it, since each may count from 1."""
+        given = self.text("id") if self.has("id") else ""
+        return f"{self.file}/{given}" if given and self.in_folder else given
 
     def options(self, letters: str = "ABCD") -> dict[str, str]:
         """The choices that stand in a column for each letter; empty ones are none."""

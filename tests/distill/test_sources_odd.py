@@ -189,6 +189,18 @@ def test_forms_as_other_tools_write_them(tmp_path: Path) -> None:
     assert [left.reason for left in bad] == ["the history is no list of pairs of question and answer"]
 
 
+def test_each_file_of_a_folder_may_count_from_1(tmp_path: Path) -> None:
+    for name in ("accounting", "tax"):
+        rows = [{"id": number, "question": f"What of {name} {number}?", "answer": "3"} for number in (1, 2)]
+        write(tmp_path / "own" / f"{name}.csv", rows)
+    whole = prepare.run(_own(tmp_path, tmp_path / "own"))
+    assert whole["questions"] == {"train": 4} and not whole["left_out"]
+    ids = [row.id for row in read_records(tmp_path / "out" / "train.jsonl", Question)]
+    assert ids == ["own/accounting/1", "own/accounting/2", "own/tax/1", "own/tax/2"]
+    good, _ = read("own", tmp_path / "own" / "tax.csv")
+    assert [question.id for question in good] == ["own/1", "own/2"]
+
+
 def test_dates_inside_a_parquet_cell_are_text(tmp_path: Path) -> None:
     row = {"question": "When was the last?", "answer": "2020", "context": [{"day": datetime.date(2020, 1, 31)}]}
     good, _ = read("own", write(tmp_path / "own.parquet", [row]))
