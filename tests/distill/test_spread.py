@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,26 @@ def test_few_rows_start_no_process_and_rows_are_taken_as_they_are_needed() -> No
 def test_what_the_work_refuses_is_refused_here() -> None:
     with pytest.raises(Refused, match="row 2900 is bad"):
         list(Cores(2).map(doubled, 2900, range(3000), 3000))
+
+
+def test_processes_end_with_a_parent_that_is_killed() -> None:
+    program = (
+        "from test_spread import doubled; from distill.spread import Cores; from itertools import count\n"
+        "for _, process in Cores(2).map(doubled, -1, count(), 10**9): print(process, flush=True)"
+    )
+    words = [sys.executable, "-c", program]
+    with subprocess.Popen(words, cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        processes: set[int] = set()
+        while len(processes) < 2:
+            processes.add(int(parent.stdout.readline()))
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while (left := {each for each in processes if Path(f"/proc/{each}").exists()}) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+    assert not left
 
 
 def test_a_machine_of_a_cluster_that_lacks_a_file_says_so(tmp_path: Path) -> None:
