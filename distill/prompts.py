@@ -31,11 +31,14 @@ def messages(question: Question, system: str) -> list[Message]:
 
 
 def read_prompt(path: Path | None) -> str:
-    """A prompt file without the white space around it; "" for None. Raises `Refused` if it is not there or empty."""
+    """A prompt file without the white space around it; "" for None. Raises `Refused` if it is not there or empty.
+
+    The mark that some editors put before UTF-8 is no part of the prompt.
+    """
     if path is None:
         return ""
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
     except FileNotFoundError:
         raise Refused(f"{path}: no such prompt file; the kit's own are in recipes/prompts/") from None
     except UnicodeDecodeError:

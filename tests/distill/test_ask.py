@@ -325,7 +325,11 @@ def test_a_broken_question_costs_no_request(make_questions: Callable[..., Path])
 def test_a_changed_prompt_asks_anew(make_questions: Callable[..., Path], tmp_path: Path) -> None:
     prompt = tmp_path / "system.txt"
     with FaultServer(always("ok")) as server:
-        for text, asked in (("Be brief.", 4), ("Be brief.", 4), ("Be long.", 8)):
+        for text, asked in (
+            ("Be brief.", 4),
+            ("\ufeffBe brief.\r\n", 4),
+            ("Be long.", 8),
+        ):  # an editor's mark is no change
             prompt.write_text(text, encoding="utf-8")
             stage = settings(make_questions(2), server.url, samples=2, system_prompt=prompt)
             ask.run(stage)
