@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import xxhash
 from command import FINR1, finr1
-from gateway_clients import CLIENTS, Client, Talk, known_to_be_down, log_rows, one_worker, weighed, workers
+from gateway_clients import CLIENTS, Client, Talk, known_to_be_down, log_rows, one_worker, wait_until, weighed, workers
 from versions_behind import KEY, QUESTION, Behind, chat, need_haproxy, recipe_for, version
 
 from launch.engine import _birth
@@ -59,8 +59,8 @@ def test_a_server_sees_neither_the_gateways_key_nor_who_asks(
 ) -> None:
     monkeypatch.setenv("SERVERS_KEY", "the-servers-own")
     versions = {
-        "v1": {"url": two[0].url, "weight": 1},
-        "v2": {"url": two[1].url, "weight": 1, "api_key_env": "SERVERS_KEY"},
+        "v1": {"url": two[0].url, "weight": 1, "health": None},
+        "v2": {"url": two[1].url, "weight": 1, "health": None, "api_key_env": "SERVERS_KEY"},
     }
     told = {"X-OpenWebUI-User-Id": "u1", "X-OpenWebUI-User-Email": "a@b.c", "X-OpenWebUI-User-Name": "A"}
     with recipe_for({}, versions=versions) as settings, running.gateway(settings):
@@ -176,6 +176,21 @@ def test_a_server_killed_under_load_costs_clear_retryable_errors_alone() -> None
     assert {said for begun, said in talk.answers if begun > calm} == {"v2"}
     assert (status, headers["Retry-After"]) == (503, "5") and "again" in json.loads(body)["error"]["message"]
     assert (down, retry["Retry-After"]) == (503, "5")
+
+
+def test_a_server_that_says_it_is_not_well_is_asked_nothing(two: tuple[Behind, Behind]) -> None:
+    versions = {"v1": {"url": two[0].url, "weight": 1}, "v2": {"url": two[1].url, "weight": 1, "health": None}}
+    with recipe_for({}, versions=versions) as settings, running.gateway(settings):
+
+        def answering() -> set[str | None]:
+            asked = [Client(settings).ask(chat(QUESTION, user=f"user-{number}")) for number in range(20)]
+            return {headers["X-Model-Version"] for _, headers, _ in asked}
+
+        two[0].well = False
+        known_to_be_down(settings, "v1")
+        assert answering() == {"v2"}
+        two[0].well = True
+        wait_until(lambda: answering() == {"v1", "v2"})
 
 
 def test_a_stream_comes_as_it_is_written() -> None:

@@ -32,7 +32,7 @@ def test_promoted_and_rolled_back_in_one_command_each_while_32_clients_talk(
     registry = bench.registry(tmp_path / "registry", full=True)
     promote(registry, "1")
     with version("v1") as first, version("v2") as second:
-        servers = {"v1": {"url": first.url}, "v2": {"url": second.url}}
+        servers = {"v1": {"url": first.url, "health": None}, "v2": {"url": second.url, "health": None}}
         keys = {"registry": str(registry.settings.folder), "weights": {"champion": 100, "challenger": 0}}
         with recipe_for({}, versions=servers, **keys) as settings:
             recipe = tmp_path / "gateway.yaml"
@@ -58,7 +58,7 @@ def test_a_challenger_has_its_share_and_without_one_the_champion_has_all(bench: 
     registry = bench.registry(tmp_path / "registry", full=True)
     promote(registry, "2")
     with version("v2") as champion, version("v3") as challenger:
-        servers = {"v2": {"url": champion.url}, "v3": {"url": challenger.url}}
+        servers = {"v2": {"url": champion.url, "health": None}, "v3": {"url": challenger.url, "health": None}}
         keys = {"registry": str(registry.settings.folder), "weights": {"champion": 50, "challenger": 50}}
         with recipe_for({}, versions=servers, **keys) as settings, running.gateway(followed(settings)):
             client = Client(settings)

@@ -57,7 +57,12 @@ class Behind:
     url: str = ""
     seen: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
     stop: Callable[[], None] = lambda: None
+    well: bool = True
     go_on: threading.Semaphore | None = None
+
+    async def health(self, _: web.Request) -> web.Response:
+        """200 while it is `well`."""
+        return web.json_response({}, status=200 if self.well else 503)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """One completion, whole or streamed word by word."""
@@ -93,7 +98,7 @@ def version(name: str, hold_s: float = 0.0, port: int = 0) -> Iterator[Behind]:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server.chat)
     app.router.add_get("/v1/models", _models)
-    app.router.add_get("/health", _healthy)
+    app.router.add_get("/health", server.health)
     runner = web.AppRunner(app, shutdown_timeout=0)
 
     async def start() -> None:
@@ -123,15 +128,17 @@ async def _models(_: web.Request) -> web.Response:
     return web.json_response({"object": "list", "data": [{"id": "fin", "object": "model"}]})
 
 
-async def _healthy(_: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})
-
-
 @contextmanager
 def recipe_for(weights: dict[str, tuple[str, int]], /, **more: Any) -> Iterator[GatewaySettings]:
-    """A recipe on free ports and a data folder whose path is short enough for a socket."""
+    """A recipe on free ports and a data folder whose path is short enough for a socket.
+
+    A server that says nothing of `health` is there as long as its port is: those of the tests live in this process, and
+    on a busy machine they may be late to say that they are well.
+    """
     port, metrics_port = free_ports()
-    versions = {name: {"url": url, "weight": weight} for name, (url, weight) in weights.items()}
+    versions = {name: {"url": url, "weight": weight, "health": None} for name, (url, weight) in weights.items()}
+    if isinstance(general := more.get("general"), dict):
+        more["general"] = {"health": None, **general}
     with tempfile.TemporaryDirectory(prefix="gw-") as data:
         keys = {"versions": versions, "port": port, "metrics_port": metrics_port, "data": data, **more}
         yield GatewaySettings.model_validate(keys)
