@@ -201,6 +201,17 @@ def test_each_file_of_a_folder_may_count_from_1(tmp_path: Path) -> None:
     assert [question.id for question in good] == ["own/1", "own/2"]
 
 
+def test_a_file_of_utf8_among_others_is_not_garbled(tmp_path: Path) -> None:
+    text = "question,answer\n甲公司二零二三年的毛利率和净利率各是多少？,12%\n"
+    for encoding in ("gb18030", "utf-16"):
+        (tmp_path / "own.csv").write_text(text, encoding=encoding)
+        good, _ = read("own", tmp_path / "own.csv", encoding=encoding)
+        assert good[0].question == "甲公司二零二三年的毛利率和净利率各是多少？"
+    (tmp_path / "own.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match="UTF-8, which gb18030 would turn"):
+        read("own", tmp_path / "own.csv", encoding="gb18030")
+
+
 def test_dates_inside_a_parquet_cell_are_text(tmp_path: Path) -> None:
     row = {"question": "When was the last?", "answer": "2020", "context": [{"day": datetime.date(2020, 1, 31)}]}
     good, _ = read("own", write(tmp_path / "own.parquet", [row]))
