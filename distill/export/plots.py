@@ -76,7 +76,7 @@ def lengths(found: Mapping[str, Sequence[int]], unit: str, cutoff: int | None) -
         axes.axvline(cutoff, color="black", linestyle="--", linewidth=1, label="cutoff_len")
     axes.set_xlabel(unit)
     axes.set_ylabel("rows")
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return functools.partial(_save, figure)
 
 
