@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 
@@ -28,7 +29,9 @@ def to_go_on_from(out: Path, named: str | bool | None, ranks: int | None = None)
 
 
 def _is_whole(path: Path, ranks: int | None) -> bool:
-    if not (path / "trainer_state.json").is_file():
+    try:
+        json.loads((path / "trainer_state.json").read_bytes())
+    except (OSError, ValueError):  # a disk that filled up leaves it empty or cut off
         return False
     if ranks is None:
         return any(path.glob("rng_state*.pth"))

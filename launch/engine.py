@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,10 @@ _BEFORE_A_LINE = re.compile(r"^(\[rank\d+\]: ?|\(\w+ pid=\d+\) ([A-Z]+ [\d-]+ [\
 """What launchers put before the lines of their workers: the rank, or vLLM's process, level, time and place."""
 _GRACE_S = 20.0
 """Time between a polite and a forced end: a trainer closes its workers within a few seconds."""
+
+
+_FULL = 2**20
+"""Bytes left on a disk that is full: an engine that failed to write leaves some when it takes its last file away."""
 
 
 class EngineFailed(Exception):
@@ -45,6 +50,11 @@ def run(words: Sequence[str | Path], *, name: str, log: Path, env: Mapping[str, 
                     sys.stderr.buffer.write(chunk)
                     sys.stderr.buffer.flush()
         code = process.wait()
+    if code and shutil.disk_usage(log.parent).free < _FULL:
+        # Its own words are of a file that could not be written, or were themselves cut off.
+        raise EngineFailed(
+            f"{name} ended with exit code {code}: the disk of {log.parent} is full; free some space and run the same command again"
+        )
     if code:
         raise EngineFailed(f"{name} ended with exit code {code}: {last_words(log)} (all of it: {log})")
     return time.monotonic() - begin

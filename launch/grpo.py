@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -75,7 +77,7 @@ def run(config: str, overrides: list[str], dry_run: bool = False) -> None:
     data = _load(script, asked, tokenizer)
     trainer = GRPOTrainer(
         model=model,
-        reward_funcs=rewards(asked),
+        reward_funcs=[_told_by_name(name, reward) for name, reward in zip(asked.rewards, rewards(asked), strict=True)],
         args=training,
         train_dataset=data[script.dataset_train_split],
         eval_dataset=data[script.dataset_test_split] if training.eval_strategy != "no" else None,
@@ -111,6 +113,28 @@ def _warnings() -> Any:
                 print(f"warning, step {state.global_step}: {sentence}", file=sys.stderr, flush=True)
 
     return Warnings()
+
+
+def _told_by_name(name: str, reward: Callable[..., Any]) -> Callable[..., Any]:
+    """The same reward; what goes wrong in it says its name, where the trainer's words are of lists and tensors."""
+    if inspect.iscoroutinefunction(reward) or inspect.iscoroutinefunction(type(reward).__call__):
+        return reward
+
+    @functools.wraps(reward)
+    def told(*given: Any, **columns: Any) -> Any:
+        try:
+            scores = reward(*given, **columns)
+        except Refused:
+            raise
+        except Exception as error:
+            raise RuntimeError(f"reward {name} fails: {type(error).__name__}: {error}") from error
+        if scores is None or any(isinstance(each, str) for each in scores):
+            raise RuntimeError(
+                f"reward {name} gives {scores!r:.80}, and must give a number or None for each completion"
+            )
+        return scores
+
+    return told
 
 
 def rewards(asked: Translation) -> list[Callable[..., Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ History = list[dict[str, float]]
 
 Rule = Callable[[History], str | None]
 """What it says of a history, None where it finds nothing wrong."""
+
+_ONE_REWARD = re.compile(r"rewards/.+/mean")
 
 _WINDOW = 5
 """Logged steps that a rule looks at: one step of a small batch proves nothing, and five cost little to wait for."""
@@ -130,6 +133,17 @@ def _reward_constant(history: History) -> str | None:
     return None
 
 
+def _reward_is_silent(history: History) -> str | None:
+    steps = [entry for entry in history if "reward" in entry]
+    for name in sorted({name for entry in steps for name in entry if _ONE_REWARD.fullmatch(name)}):
+        if len(steps) >= _WINDOW and not any(name in entry for entry in steps[-_WINDOW:]):
+            return (
+                f"{name}: no value in each of the last {_WINDOW} logged steps, so it counts for nothing; see why it gives "
+                "None or no number (a judge that is gone?)"
+            )
+    return None
+
+
 def _groups_agree(history: History) -> str | None:
     shares = _last(history, "frac_reward_zero_std")
     if shares and min(shares) > _MOST_AGREEING:
@@ -203,6 +217,7 @@ GRPO: tuple[Rule, ...] = (
     _loss_is_no_number,
     _learning_rate_is_zero,
     _reward_constant,
+    _reward_is_silent,
     _groups_agree,
     _completions_cut,
     _kl_explodes,

@@ -22,6 +22,10 @@ from reward_plugins.errors import Refused, did_you_mean
 
 NEEDED = ("model_name_or_path", "output_dir")
 
+_ROLES = ("system", "user", "assistant", "tool", "developer")
+"""Those that chat templates know; most fail on any other, or leave the turn out."""
+_MESSAGE = "each {role, content}, the role system, user or assistant, the content a text"
+
 
 def _takes(*kinds: str) -> dict[str, Any]:
     return {"kinds": list(kinds), "choices": None}
@@ -260,7 +264,9 @@ def _columns(translated: Translation, file: Path, read: list[rows.Row]) -> Findi
             )
             return
         if not _prompt(translated.data, row):
-            yield mistake("columns", f"{file}, row {number}: {column!r} is no text and no list of chat messages")
+            yield mistake(
+                "columns", f"{file}, row {number}: {column!r} is no text and no list of chat messages ({_MESSAGE})"
+            )
             return
         if not all(turn["content"].strip() for turn in _prompt({}, {"prompt": row[column]})):
             yield mistake("columns", f"{file}, row {number}: a turn of {column!r} is empty")
@@ -273,13 +279,17 @@ def _prompt(data: Mapping[str, Any], row: rows.Row) -> rows.Turns:
     said = row.get(str(data.get("dataset_prompt_column", "prompt")))
     if isinstance(said, str) and said:
         turns = [Message(role="user", content=said)]
-    elif isinstance(said, list) and said and all(isinstance(turn, dict) and "content" in turn for turn in said):
-        turns = [Message(role=str(turn.get("role")), content=str(turn["content"])) for turn in said]
+    elif isinstance(said, list) and said and all(map(_is_message, said)):
+        turns = [Message(role=turn["role"], content=turn["content"]) for turn in said]
     else:
         return []
     system = data.get("system_prompt")
     has_system = turns[0]["role"] == "system" or not isinstance(system, str)
     return turns if has_system else [Message(role="system", content=str(system)), *turns]
+
+
+def _is_message(turn: Any) -> bool:
+    return isinstance(turn, dict) and turn.get("role") in _ROLES and isinstance(turn.get("content"), str)
 
 
 def _talks(data: Mapping[str, Any], first: list[rows.Row]) -> list[rows.Turns]:

@@ -25,6 +25,9 @@ _REFUSED_SHARE = 0.05
 """Above it, the golds are in a form that the rewards do not read. `finr1 export` leaves such rows out, and foreign
 finance sets have 1 to 3 % of them: single mistakes in the source, with which a run can live."""
 
+_GIVEN = {"prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"}
+"""What TRL hands to a reward itself; it passes the data's columns beside them, by name."""
+
 _ROWS = 8
 """Rows whose completions the rewards are tried on: enough for both languages and several kinds of answer."""
 
@@ -75,6 +78,10 @@ def worth(
         yield mistake(
             "rewards", f"reward_weights has {len(weights)} numbers for {len(rewards)} reward_funcs; give one for each"
         )
+    if taken := sorted(_GIVEN.intersection(rows[0])):
+        what = "by which the trainer gives rewards something of its own"
+        yield mistake("columns", f"the data has a column {taken[0]!r}, {what}; rename it")
+        return
     tried = spread(rows, _ROWS)
     completions, tokens, kinds = _completions(tried, longest)
     columns = {name: [row.get(name) for row in tried for _ in kinds] for name in {key for row in tried for key in row}}

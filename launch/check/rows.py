@@ -60,8 +60,9 @@ class TrainingSet:
 
     @property
     def form(self) -> str:
-        """ "alpaca" or "sharegpt"."""
-        return str(self.entry.get("formatting", "alpaca"))
+        """ "alpaca" or "sharegpt"; "openai" differs from the second in calls of tools alone."""
+        named = str(self.entry.get("formatting", "alpaca"))
+        return "sharegpt" if named == "openai" else named
 
     @property
     def ranking(self) -> bool:
@@ -88,7 +89,7 @@ class TrainingSet:
         turns = [Message(role="system", content=system)] if system else []
         if self.form == "sharegpt":
             for turn in row[columns["messages"]]:
-                turns.append(Message(role=_role(turn, tags), content=str(turn.get(tags["content_tag"], ""))))
+                turns.append(Message(role=_role(turn, tags), content=str(turn.get(tags["content_tag"]) or "")))
         else:
             asked = [str(row.get(columns.get(key, ""), "") or "") for key in ("prompt", "query")]
             turns.append(Message(role="user", content="\n".join(filter(None, asked))))
@@ -154,6 +155,10 @@ def sft_columns(trained: TrainingSet, rows: list[Row], stage: str) -> Findings:
             f"ranking: {str(trained.ranking).lower()} in dataset_info.json; name another set, or another stage",
             trained.name,
         )
+    if stage == "kto" and not (trained.entry.get("columns") or {}).get("kto_tag"):
+        said = "stage: kto needs columns.kto_tag in dataset_info.json, the column that is true for a good answer"
+        yield mistake("columns", f"{said}; {trained.name} names none", trained.name)
+        return
     for number, row in enumerate(rows, 1):
         lost = [column for column in trained.columns().values() if column not in row]
         if lost:
@@ -250,7 +255,18 @@ def _lines(file: Path) -> Iterator[Row]:
                     row = None
                 if not isinstance(row, dict):
                     raise Refused(f"{file}, line {number}: not a JSON object in UTF-8; mend the line, or export again")
+                if b"\\ud" in line.lower() and _half_letters(row):
+                    raise Refused(f"{file}, line {number}: it holds half a letter (\\ud800 to \\udfff); mend the line")
                 yield row
+
+
+def _half_letters(row: Row) -> bool:
+    """Whether a text holds one half of a pair of UTF-16, which is no letter and cannot be written."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _list(file: Path, text: bytes) -> list[Row]:
@@ -309,19 +325,46 @@ def _wrong_entry(trained: TrainingSet) -> list[str]:
         for key in given
         if key not in known
     ]
+    if trained.form not in _LLAMA_FACTORY:
+        said.append(f"formatting: {trained.form!r} is none{did_you_mean(trained.form, [*_LLAMA_FACTORY, 'openai'])}")
     needed = "messages" if trained.form == "sharegpt" else "prompt"
     if not said and columns and not columns.get(needed):
         said.append(f"columns names no {needed!r}; once columns is there, LLaMA-Factory takes each left out for none")
     return said
 
 
+def _no_text(trained: TrainingSet, row: Row) -> str:
+    """Which of a row's texts is none: LLaMA-Factory leaves such a row out, or fails on it; "" where all are, or null."""
+    tags = TAGS | _filled(trained.entry.get("tags"))
+    columns = {**trained.columns(), **_optional(trained.entry)}
+    for key in ("prompt", "query", "response", "system", "chosen", "rejected"):
+        said = row.get(columns.get(key, ""))
+        if isinstance(said, dict) and key in ("chosen", "rejected"):
+            said = said.get(tags["content_tag"])
+        if said is not None and not isinstance(said, str):
+            return f"{columns[key]!r} is {said!r:.40}, and takes a text"
+        if key in ("chosen", "rejected") and key in columns and not (said or "").strip():
+            return f"{columns[key]!r} is empty"
+    for turn in row.get(columns.get("messages", ""), []):
+        said = turn.get(tags["content_tag"]) if isinstance(turn, dict) else None
+        if said is not None and not isinstance(said, str):
+            return f"{tags['content_tag']!r} of a turn is {said!r:.40}, and takes a text"
+    return ""
+
+
 def _wrong_turns(trained: TrainingSet, row: Row) -> str:
     if trained.form == "sharegpt" and not isinstance(row[trained.columns()["messages"]], list):
         return f"{trained.columns()['messages']!r} is no list of turns"
+    if said := _no_text(trained, row):
+        return said
     try:
         talk = trained.talk(row)
     except (Refused, AttributeError) as error:
         return str(error) if isinstance(error, Refused) else "a turn is no JSON object"
+    if any(
+        isinstance(turn, dict) and turn.get("tool_calls") for turn in row.get(trained.columns().get("messages", ""), [])
+    ):
+        return ""  # whose order LLaMA-Factory makes anew
     turns = [turn for turn in talk if turn["role"] != "system"]
     if len(turns) < 2:
         return "a conversation needs a question and an answer"

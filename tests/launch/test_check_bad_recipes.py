@@ -120,6 +120,10 @@ def empty_prompts(home: Home) -> None:
     rewrite(home, "grpo", [{**row, "prompt": [{"role": "user", "content": " "}]} for row in rows_of(home, "grpo")])
 
 
+def other_roles(home: Home) -> None:
+    rewrite(home, "grpo", [{**row, "prompt": [{"role": "human", "content": "?"}]} for row in rows_of(home, "grpo")])
+
+
 def beside_the_data(home: Home, name: str) -> None:
     """Another file in the folder, and names that tell the library no split: it loads both."""
     folder = home / "datasets" / "small" / "grpo"
@@ -310,6 +314,36 @@ SFT_MISTAKES = [
         ("dataset_info.json is not JSON",),
         change=lambda home: write(home / "dataset_info.json", "{"),
     ),
+    Bad(
+        "answer that is a number",
+        ("row 1", "'value' of a turn is 5", "takes a text"),
+        change=lambda home: rewrite(
+            home, "sft", [{"conversations": [{"from": "human", "value": 4}, {"from": "gpt", "value": 5}]}]
+        ),
+    ),
+    Bad(
+        "answer that is null",
+        ("row 1", "a turn of the conversation is empty"),
+        change=lambda home: rewrite(
+            home, "sft", [{"conversations": [{"from": "human", "value": "?"}, {"from": "gpt", "value": None}]}]
+        ),
+    ),
+    Bad(
+        "half a letter",
+        ("sft/train.jsonl, line 17", "half a letter"),
+        change=lambda home: write(
+            home / "datasets/small/sft/train.jsonl",
+            (home / "datasets/small/sft/train.jsonl").read_text(encoding="utf-8") + '{"conversations": "\\ud83d"}\n',
+        ),
+    ),
+    Bad(
+        "misspelt form",
+        ("formatting: 'shareGPT'", "did you mean 'sharegpt'"),
+        change=lambda home: register(
+            home, small_sft={**entry("datasets/small/sft/train.jsonl"), "formatting": "shareGPT"}
+        ),
+    ),
+    Bad("KTO without its column", ("stage: kto needs columns.kto_tag",), {"stage": "kto"}),
     Bad("word of another engine", ("lora_target: 'all-linear'", "'all'"), {**LORA, "lora_target": "all-linear"}),
     Bad("path of a shell", ("output_dir is '~/runs/x'", "write the path out"), {"output_dir": "~/runs/x"}),
     Bad("variable of a shell", ("output_dir is '${HOME}/x'",), {"output_dir": "${HOME}/x"}),
@@ -527,6 +561,12 @@ GRPO_MISTAKES = [
         "another file beside the data",
         ("notes.jsonl", "no column 'prompt'"),
         change=lambda home: beside_the_data(home, "notes.jsonl"),
+    ),
+    Bad("roles of another form", ("row 1", "the role system, user or assistant"), change=other_roles),
+    Bad(
+        "column named as the trainer's own",
+        ("a column 'completions'", "rename it"),
+        change=lambda home: rewrite(home, "grpo", [{**row, "completions": "x"} for row in rows_of(home, "grpo")]),
     ),
     Bad("number type by its nickname", ("dtype: 'bf16'", "did you mean 'bfloat16'"), {"torch_dtype": "bf16"}),
     Bad("unknown attention", ("attn_implementation: 'sdap'", "did you mean 'sdpa'"), {"attn_implementation": "sdap"}),

@@ -13,7 +13,7 @@ def checkpoint(out: Path, step: int, *files: str) -> Path:
     folder = out / f"checkpoint-{step}"
     folder.mkdir(parents=True)
     for name in files:
-        (folder / name).touch()
+        (folder / name).write_text("{}", encoding="utf-8")
     return folder
 
 
@@ -49,3 +49,10 @@ def test_a_recipe_that_says_null_or_true_goes_on_and_one_that_says_false_begins_
     assert checkpoints.to_go_on_from(tmp_path, True) == newest
     assert checkpoints.to_go_on_from(tmp_path, False) is None
     assert checkpoints.to_go_on_from(tmp_path, "elsewhere/checkpoint-1") == "elsewhere/checkpoint-1"
+
+
+def test_a_state_that_a_full_disk_cut_off_is_none(tmp_path: Path) -> None:
+    whole = checkpoint(tmp_path, 2, "trainer_state.json", "rng_state.pth")
+    for step, text in ((4, ""), (6, '{"log_history": [')):
+        (checkpoint(tmp_path, step, "rng_state.pth") / "trainer_state.json").write_text(text, encoding="utf-8")
+    assert checkpoints.latest(tmp_path) == whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,15 @@ def wait_for(text: Path) -> list[str]:
             return words
         time.sleep(0.05)
     raise AssertionError("the program did not start")
+
+
+def test_a_disk_that_filled_up_is_named_whatever_the_engine_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(home)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4096))
+    words = [sys.executable, "-c", "raise RuntimeError('unexpected pos 64')"]
+    with pytest.raises(engine.EngineFailed, match="the disk of .* is full; free some space"):
+        engine.run(words, name="Trainer", log=home / "engine.log")
+    assert engine.run([sys.executable, "-c", ""], name="Trainer", log=home / "engine.log") > 0
 
 
 def test_a_failure_names_the_cause_and_the_log(home: Path) -> None:

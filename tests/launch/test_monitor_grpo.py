@@ -49,6 +49,15 @@ def test_each_trouble_is_named_once_it_lasts(name: str, values: list[float]) -> 
     assert said[0].startswith(f"{name}: ")
 
 
+def test_a_reward_that_falls_silent_is_named() -> None:
+    history = [{**entry, "rewards/judge/mean": 0.5, "rewards/form/mean": 0.1} for entry in run()]
+    assert warnings(history, GRPO) == []
+    for entry in history[-5:]:
+        del entry["rewards/judge/mean"]
+    assert [said.partition(":")[0] for said in warnings(history, GRPO)] == ["rewards/judge/mean"]
+    assert warnings(history[:-1], GRPO) == []
+
+
 def test_a_single_bad_step_is_not_enough() -> None:
     assert warnings(run(kl=[0.1] * 9 + [50.0]), GRPO) == []
     assert warnings(run(**{"completions/clipped_ratio": [0.9] + [0.0] * 9}), GRPO) == []

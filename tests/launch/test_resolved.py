@@ -87,6 +87,6 @@ def test_a_checkpoint_that_was_not_written_whole_is_passed_over(tmp_path: Path) 
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
         for name in names:
-            (folder / name).touch()
+            (folder / name).write_text("{}", encoding="utf-8")
     assert checkpoints.latest(tmp_path, ranks=2) == tmp_path / "checkpoint-2"
     assert checkpoints.latest(tmp_path, ranks=1) is None
