@@ -41,7 +41,7 @@ def test_a_disk_that_filled_up_is_named_whatever_the_engine_said(home: Path, mon
     usage = shutil.disk_usage(home)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4096))
     words = [sys.executable, "-c", "raise RuntimeError('unexpected pos 64')"]
-    with pytest.raises(engine.EngineFailed, match="the disk of .* is full; free some space"):
+    with pytest.raises(engine.EngineFailed, match=r"the disk of .* is full; free some space"):
         engine.run(words, name="Trainer", log=home / "engine.log")
     assert engine.run([sys.executable, "-c", ""], name="Trainer", log=home / "engine.log") > 0
 
