@@ -30,6 +30,10 @@ app.add_typer(serving.app)
 app.add_typer(models, name="models", rich_help_panel=serving.PANEL)
 
 
+_CTRL_C = 130
+"""The shell's code for a program that SIGINT ended."""
+
+
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 an engine failed, 2 bad input or environment, 3 cost cap, 130 interrupted."""
     signal.signal(signal.SIGTERM, _terminated)
@@ -44,7 +48,7 @@ def main() -> None:
     except EngineFailed as failure:
         _end(1, str(failure))
     except (KeyboardInterrupt, typer.Abort):
-        _end(130, "stopped; the same command goes on from here")
+        code = _CTRL_C
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
             raise
@@ -53,9 +57,12 @@ def main() -> None:
         # Click's own complaints (an unknown option, a missing argument) are bad input, too.
         if not hasattr(error, "format_message"):
             raise
+        if not error.format_message():  # no command at all: the help was shown
+            sys.exit(2)
         _end(2, error.format_message())
-    else:
-        sys.exit(code or 0)
+    if code == _CTRL_C:  # Typer, too, makes this code of Ctrl-C, and says nothing
+        _end(code, "stopped; the same command goes on from here")
+    sys.exit(code or 0)
 
 
 def _terminated(number: int, _: object) -> None:

@@ -316,7 +316,7 @@ SFT_MISTAKES = [
     ),
     Bad(
         "answer that is a number",
-        ("row 1", "'value' of a turn is 5", "takes a text"),
+        ("row 1", "'value' of a turn is 4", "takes a text"),
         change=lambda home: rewrite(
             home, "sft", [{"conversations": [{"from": "human", "value": 4}, {"from": "gpt", "value": 5}]}]
         ),

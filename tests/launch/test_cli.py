@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fault_server import FaultServer, always
 
 from distill.finmath import generate
 from distill.records import write_records
+from launch import cli, doctor
 from launch.paths import KIT
 
 COMMANDS = [
@@ -66,6 +68,12 @@ def test_every_command_explains_itself_with_an_example(home: Path, command: str)
     shown = finr1(command, "--help", home=home)
     assert shown.returncode == 0
     assert f"finr1 {command}" in " ".join(shown.stdout.split("Example")[1].split())
+
+
+@pytest.mark.parametrize("words", [(), ("models",)])
+def test_no_command_at_all_shows_the_help_and_no_empty_complaint(home: Path, words: tuple[str, ...]) -> None:
+    shown = finr1(*words, home=home)
+    assert (shown.returncode, shown.stderr) == (2, "") and "Commands" in shown.stdout
 
 
 def test_a_misspelt_key(recipe: Path, home: Path) -> None:
@@ -193,3 +201,17 @@ def test_no_environment_variable_reaches_a_log(home: Path) -> None:
         [FINR1, "doctor"], capture_output=True, text=True, env={**os.environ, "TEACHER_KEY": secret}, cwd=home
     )
     assert secret not in done.stdout + done.stderr
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "examine", interrupted)
+    monkeypatch.setattr(sys, "argv", ["finr1", "doctor"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 130
+    assert "stopped; the same command goes on from here" in capsys.readouterr().err
