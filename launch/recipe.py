@@ -131,7 +131,7 @@ def _another_kind(kind: type[BaseModel], recipe: dict[str, Any], error: Validati
     return f"it is a recipe for `finr1 {command}`; here nobody knows {', '.join(unknown[:4])}" if command else ""
 
 
-# What is given under these may hold an API's key, where it must not be, and is not repeated.
+# What is given under these, or as an address, may hold an API's key, where it must not be, and is not repeated.
 _MAY_HOLD_A_KEY = re.compile(r"key|url|header|body", re.IGNORECASE)
 
 
@@ -149,7 +149,8 @@ def _complaints(kind: type[BaseModel], error: ValidationError) -> list[str]:
         elif not each["loc"]:  # of the recipe as a whole: the input is all of it
             said.append(each["msg"].removeprefix("Value error, "))
         else:
-            got = "" if _MAY_HOLD_A_KEY.search(dotted) else f" (got {each['input']!r})"
+            may_hold_a_key = _MAY_HOLD_A_KEY.search(dotted) or "://" in str(each["input"])
+            got = "" if may_hold_a_key else f" (got {each['input']!r})"
             said.append(f"{dotted}: {each['msg'].removeprefix('Value error, ')}{got}")
     return said
 

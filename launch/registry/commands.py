@@ -170,6 +170,7 @@ def promote(
     """
     from launch.registry import changes
 
+    _need_recipe(gateway)
     with _opened(context) as registry:
         with _busy("reading the weights and comparing"):
             change = changes.promote(registry, word, force, reason)
@@ -189,6 +190,7 @@ def rollback(
     """
     from launch.registry import changes
 
+    _need_recipe(gateway)
     with _opened(context) as registry:
         with _busy("reading the weights"):
             change = changes.roll_back(registry, reason)
@@ -252,6 +254,15 @@ def _facts(version: Version) -> dict[str, Any]:
 
 def _say(change: Change) -> None:
     _print(change.said)
+
+
+def _need_recipe(gateway: str | None) -> None:
+    """Refuse a gateway's recipe that is none before the registry is changed."""
+    from launch import recipe
+    from launch.gateway.settings import GatewaySettings
+
+    if gateway is not None:
+        recipe.settings(GatewaySettings, recipe.load(gateway), gateway)
 
 
 def _hand_on(folder: Path, gateway: str | None) -> None:

@@ -74,12 +74,14 @@ def _conversations(path: Path) -> Iterator[list[dict[str, str]]]:
     """The rows of an SFT set in LLaMA-Factory's sharegpt form, as messages."""
     if not path.is_file():
         raise Refused(f"{path}: no such file; name the training file of an SFT set in calibration")
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
                 system = [{"role": "system", "content": row["system"]}] if row.get("system") else []
                 turns = [{"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
+                if not turns:
+                    raise ValueError
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise Refused(f"{path}, line {number}: no row of an SFT set (system, conversations)") from None
             yield system + turns

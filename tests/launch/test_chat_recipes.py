@@ -137,6 +137,9 @@ def test_a_server_that_answers_already_must_be_this_models(home: Path) -> None:
 def test_an_address_holds_no_secret(url: str) -> None:
     with pytest.raises(ValueError, match="api_key_env"):
         ChatModel(model=url)
+    with pytest.raises(Refused, match="api_key_env") as refusal:
+        load(RECIPE, [], [url], [])
+    assert "secret" not in str(refusal.value)
 
 
 def test_models_on_the_command_line() -> None:

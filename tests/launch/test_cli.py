@@ -73,7 +73,7 @@ def test_every_command_explains_itself_with_an_example(home: Path, command: str)
 @pytest.mark.parametrize("words", [(), ("models",)])
 def test_no_command_at_all_shows_the_help_and_no_empty_complaint(home: Path, words: tuple[str, ...]) -> None:
     shown = finr1(*words, home=home)
-    assert (shown.returncode, shown.stderr) == (2, "") and "Commands" in shown.stdout
+    assert (shown.returncode, shown.stderr) == (2, "") and "Usage" in shown.stdout
 
 
 def test_a_misspelt_key(recipe: Path, home: Path) -> None:

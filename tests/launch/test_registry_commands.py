@@ -99,9 +99,11 @@ def test_the_commands_as_a_person_runs_them(bench: Bench, home: Path, monkeypatc
         (("alias", "challenger"), "give a version for the alias"),
         (("register", home / "none"), "no folder at"),
         (("rollback",), "is the first champion"),
+        (("promote", "2", "--gateway", home / "none.yaml"), "no recipe at"),
     ):
         with pytest.raises(Refused, match=why):
             models(*words)
+    assert served(home / "runs" / "registry")["champion"].version == 1, "what is refused has changed nothing"
     done = finr1("models", "promote", "2", "--force", home=home, MLFLOW_TRACKING_URI="")
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("finr1: --force and --reason TEXT go")
 

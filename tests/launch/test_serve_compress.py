@@ -18,7 +18,8 @@ ROW = {"system": "s", "conversations": [{"from": "human", "value": "q"}, {"from"
 def refused(home: Path, row: Any = ROW, **asked: Any) -> str:
     (home / "model").mkdir(exist_ok=True)
     (home / "model/config.json").touch()
-    (home / "rows.jsonl").write_text(json.dumps(row) + "\n" if row else "", encoding="utf-8")
+    written = row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" if row else b""
+    (home / "rows.jsonl").write_bytes(written)
     recipe_ = {"model": "model", "out": "out", "calibration": "rows.jsonl", "modifiers": {"GPTQModifier": {}}, **asked}
     with pytest.raises(Refused) as refusal:
         run(recipe.settings(CompressSettings, recipe_))
@@ -37,7 +38,15 @@ def test_what_cannot_be_compressed_is_refused(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [["q"], {"prompt": []}, {"conversations": [{"from": "tool", "value": "x"}]}, {"conversations": "q"}]
+    "row",
+    [
+        ["q"],
+        {"prompt": []},
+        {"conversations": [{"from": "tool", "value": "x"}]},
+        {"conversations": "q"},
+        {"conversations": []},
+        b"\xd3\xaa\xca\xd5",
+    ],
 )
 def test_a_row_of_another_kind_is_named(home: Path, row: Any) -> None:
     assert "rows.jsonl, line 1: no row of an SFT set" in refused(home, row=row)
