@@ -58,17 +58,18 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
 def merge(name: str, overrides: list[str]) -> dict[str, Any]:
     """Merge an adapter into its base model by `llamafactory-cli export`, with the base model's own tokenizer."""
     asked = recipe.load(name, overrides)
-    for key in ("model_name_or_path", "adapter_name_or_path", "template", "export_dir"):
-        if key not in asked:
-            raise Refused(f"{name}: key {key!r} is missing")
-    if asked.get("quantization_bit") or asked.get("export_quantization_bit"):
-        raise Refused(f"{name}: an adapter cannot be merged into quantised weights; leave quantisation out")
-    model = models.resolve(asked["model_name_or_path"], home())
-    adapter = models.resolve(asked["adapter_name_or_path"], home())
+    everything = partial(check.need_merge, asked, name)
+    with check.all_told(everything):
+        for key in ("model_name_or_path", "adapter_name_or_path", "template", "export_dir"):
+            if not isinstance(asked.get(key), str):
+                raise Refused(f"{name}: key {key!r} is missing")
+        model = models.resolve(asked["model_name_or_path"], home())
+        adapter = models.resolve(asked["adapter_name_or_path"], home())
     out = home() / asked["export_dir"]
     run = EngineRun(recipe=asked, reads=[*weights(model), *weights(adapter)], out=out, stack="sft")
     if run.is_done():
         return {"done": "already", "out": str(out)}
+    everything()
     need_space(out)
     run.begin()
     given = {**asked, "model_name_or_path": model, "adapter_name_or_path": adapter, "export_dir": str(out)}

@@ -3,8 +3,8 @@ and the string that the model sees.
 
 `kinds.look_over` checks a recipe of any kind and returns all that it found at once. Each finding is in one of five
 states (see `finding`): it holds, it is worth a note, it is a mistake on any machine, this machine lacks something, or
-it cannot be looked at from here. `need_sft` and `need_grpo` are the gate before a trainer: the same checks, and a
-refusal of all that is wrong or lacking.
+it cannot be looked at from here. `need_sft`, `need_merge` and `need_grpo` are the gate before an engine: the same
+checks, and a refusal of all that is wrong or lacking.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ from launch.check.finding import Finding, State, need
 from launch.check.grpo_recipes import grpo, grpo_batch, grpo_data, grpo_keys, grpo_needs_hub
 from launch.check.place import Machine, Place, named_machine, this_machine
 from launch.check.rows import first_rows
-from launch.check.sft_recipes import sft, sft_data, sft_keys, sft_needs_hub
+from launch.check.sft_recipes import merge, sft, sft_data, sft_keys, sft_needs_hub
 from launch.check.strings import Rendered, Trained, prompts_agree, render_by_chat_template, templates_agree
 from reward_plugins.errors import Refused
 
@@ -36,6 +36,7 @@ __all__ = [
     "grpo_needs_hub",
     "named_machine",
     "need_grpo",
+    "need_merge",
     "need_sft",
     "prompts_agree",
     "render_by_chat_template",
@@ -50,6 +51,11 @@ __all__ = [
 def need_sft(asked: Mapping[str, Any], name: str) -> None:
     """Let a recipe of `finr1 sft` pass only if all its checks hold on this machine. Raises `Refused`."""
     need(name, sft(asked, Place(this_machine())).findings)
+
+
+def need_merge(asked: Mapping[str, Any], name: str) -> None:
+    """The same for a recipe of `finr1 merge`. Raises `Refused`."""
+    need(name, merge(asked, Place(this_machine())).findings)
 
 
 def need_grpo(

@@ -108,19 +108,28 @@ def merge(asked: Mapping[str, Any], place: Place) -> Checked:
     """Look a recipe for merging an adapter over."""
     checked = Checked()
     found = checked.findings
+    try:
+        kinds = inside.value("sft", ask="keys")
+    except Refused as refusal:
+        found.append(lacking("stack", f"stack sft: {refusal}"))
+        return checked
     found += values.missing_keys(asked, ("model_name_or_path", "adapter_name_or_path", "template", "export_dir"))
+    found += values.unknown_keys(asked, set(kinds))
+    found += values.values(asked, {key: _or_list(takes) for key, takes in kinds.items()})
+    if isinstance(asked.get("template"), str) and asked["template"]:
+        found += _template(checked, None, asked["template"], [])
     for key in ("quantization_bit", "export_quantization_bit", "load_in_4bit", "load_in_8bit"):
         if asked.get(key):
             found.append(
                 mistake("quantisation", f"{key}: an adapter cannot be merged into quantised weights; leave it out", key)
             )
-    if asked.get("trust_remote_code"):
-        found.append(mistake("values", "trust_remote_code would run a stranger's code; the kit does not: take it out"))
     for key in ("model_name_or_path", "adapter_name_or_path"):
         folder, said = model_folder(asked.get(key), place, key)
         found += said
         if folder and key.startswith("adapter") and not (Path(folder) / "adapter_config.json").is_file():
             found.append(mistake("model", f"{key}: {folder} holds no adapter (no adapter_config.json)"))
+        elif folder and key.startswith("adapter") and not any(Path(folder).glob("adapter_model.*")):
+            found.append(lacking("model", f"{key}: {folder} has no weights (adapter_model.safetensors)"))
         if folder and key.startswith("model") and lengths.configuration(folder).get("quantization_config"):
             found.append(
                 mistake("quantisation", f"{key}: {folder} is quantised; merge into the unquantised base model")

@@ -722,6 +722,8 @@ def taken_port() -> Iterator[int]:
         yield int(taken.getsockname()[1])
 
 
+MERGE = "model_name_or_path: model\nadapter_name_or_path: model\ntemplate: chatml\nexport_dir: out\n"
+
 OTHERS = [
     ("serve", "model: model\nport: PORT\n", ("port PORT on 127.0.0.1 is in use", "another one")),
     ("serve open to all", "model: model\nhost: 0.0.0.0\nport: 18011\n", ("host 0.0.0.0", "api_key_env")),
@@ -731,6 +733,10 @@ OTHERS = [
         "model_name_or_path: model\nadapter_name_or_path: model\ntemplate: chatml\nexport_dir: out\nquantization_bit: 4\n",
         ("quantization_bit", "quantised weights"),
     ),
+    ("merge, misspelt key", f"{MERGE}export_sise: 5\n", ("unknown key 'export_sise'", "'export_size'")),
+    ("merge, template", MERGE.replace("chatml", "chatmll"), ("'chatmll'", "did you mean 'chatml'")),
+    ("merge, device", f"{MERGE}export_device: gpu\n", ("export_device: 'gpu'", "cpu")),
+    ("merge, no adapter", MERGE, ("holds no adapter",)),
     ("prepare", "out: q\nsources: [{name: finmath, split: train, cuont: 2, seed: 1}]\n", ("cuont", "'count'")),
     ("distill", "questions: q.jsonl\nout: t.jsonl\nteachers: [{name: r, kind: reference}]\n", ("questions", "q.jsonl")),
     (
