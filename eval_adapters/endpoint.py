@@ -51,6 +51,10 @@ class PromptRefused(HttpError):
     """The server answered with an error that no retry can help."""
 
 
+class NoConnection(ConnectionError):
+    """The server could not be reached, or went away; the message is the row's cause."""
+
+
 class EarlierTurnFailed(RuntimeError):
     """A turn of a dialogue cannot be asked, since an earlier one has no answer."""
 
@@ -131,7 +135,7 @@ class Endpoint(ModelAPI):  # type: ignore[misc]
             async with self._session.post(self._url, json=body) as response:
                 text = await response.text(encoding="utf-8-sig", errors="replace")
         except aiohttp.ClientError as error:
-            raise ConnectionError(type(error).__name__) from None
+            raise NoConnection(_unreached(error)) from None
         if response.status >= 400:
             raise _error_of(response.status, text, _seconds(response.headers.get("Retry-After")))
         return json.loads(text)
@@ -192,6 +196,15 @@ def _text(content: Any) -> str:
     return content or ""
 
 
+def _unreached(error: aiohttp.ClientError) -> str:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "no such host"
+        case aiohttp.ClientSSLError():
+            return "no secure connection"
+    return "connection failed"
+
+
 def _error_of(code: int, text: str, after_s: float = 0.0) -> HttpError:
     """The error of a reply that says no; one that no retry can help is a `PromptRefused`."""
     return PromptRefused(code, text) if code in _NO_RETRY else HttpError(code, text, after_s)
@@ -231,7 +244,7 @@ def failure_cause(error: BaseException) -> str:
             return "not asked"
         case EarlierTurnFailed():
             return "an earlier turn failed"
-        case EmptyChoices():
+        case EmptyChoices() | NoConnection():
             return str(error)
         case TimeoutError():
             return "timed out"

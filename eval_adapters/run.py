@@ -268,9 +268,13 @@ def mend_tail(file: Path) -> None:
 def _api_key(model: ModelSpec) -> str:
     if model.api_key_env is None:
         return "none"  # a local server wants a header, whatever it says
-    key = os.environ.get(model.api_key_env)
+    key = os.environ.get(model.api_key_env, "").strip()
     if not key:
         raise Refused(f"{model.name}: the environment variable {model.api_key_env} is empty; put the API key there")
+    if not (key.isascii() and key.isprintable()):
+        raise Refused(
+            f"{model.name}: {model.api_key_env} holds characters that no key has; put the API key alone there"
+        )
     return key
 
 

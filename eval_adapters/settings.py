@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -99,6 +100,13 @@ class ModelSpec(Settings):
     api_key_env: str | None = None
     requests: RequestForm | None = None
 
+    @field_validator("api_url")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        if url is not None and not _is_address(url):
+            raise ValueError("no address; give one such as http://127.0.0.1:8000/v1")
+        return url
+
     @model_validator(mode="after")
     def _one_source(self) -> ModelSpec:
         if (self.path is None) == (self.api_url is None):
@@ -106,6 +114,14 @@ class ModelSpec(Settings):
         if self.requests and not self.api_url:
             raise ValueError(f"model {self.name}: requests needs the api_url that is posted to")
         return self
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or a port that none can have
+        return False
 
 
 class FewShot(Settings):
@@ -127,7 +143,7 @@ class SetSpec(Settings):
     path: Path
     subset: Name
     limit: int | None = Field(default=None, ge=1)
-    name: Name = ""
+    name: Annotated[str, AfterValidator(lambda name: name and _folder_name(name))] = ""
     system_prompt: Path | None = None
     few_shot: FewShot | None = None
     columns: dict[str, str] = Field(default_factory=dict)

@@ -141,6 +141,19 @@ def test_bytes_that_drip_in_do_not_hold_a_run_up(tmp_path: Path) -> None:
     assert time.monotonic() - started < 100  # the bytes would take ten minutes
 
 
+def test_why_a_server_was_not_reached_is_said(tmp_path: Path) -> None:
+    content = rows(1)
+    path = write_set(tmp_path / "set", content)
+    with serve(Golds(content)) as server:
+        for url, cause in (
+            (server.url.replace("http://", "https://"), "no secure connection"),
+            ("http://no-such-host.invalid/v1", "no such host"),
+        ):
+            given = recipe(tmp_path / cause, path, url)
+            with pytest.raises(Refused, match=f"none of 1 requests was answered \\({cause}\\)"):
+                run_one(given, given.models[0])
+
+
 def test_a_server_that_names_a_time_to_wait_is_left_alone_for_it(tmp_path: Path) -> None:
     from aiohttp import web
 

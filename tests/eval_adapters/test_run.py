@@ -393,6 +393,21 @@ def test_a_key_reaches_the_server_and_no_file(tmp_path: Path, monkeypatch: pytes
         assert not file.is_file() or b"sk-very-secret" not in file.read_bytes()
 
 
+def test_a_key_s_line_end_is_none_of_it_and_what_no_header_carries_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = rows(1)
+    with serve(Golds(content)) as server:
+        settings = recipe(tmp_path / "out", write_set(tmp_path / "test", content), server.url)
+        keyed = settings.models[0].model_copy(update={"api_key_env": "TRIAL_KEY"})
+        monkeypatch.setenv("TRIAL_KEY", "sk-钥匙")
+        with pytest.raises(Refused, match="TRIAL_KEY holds characters that no key has"):
+            run_one(settings, keyed)
+        monkeypatch.setenv("TRIAL_KEY", "sk-1\n")
+        run_one(settings, keyed)
+        assert [headers["Authorization"] for headers in server.headers] == ["Bearer sk-1"]
+
+
 def test_two_models_and_two_sets_lie_apart_and_a_bad_set_does_not_sink_the_rest(tmp_path: Path) -> None:
     content = rows(4)
     bad = [{**each, "prompt": [{"role": "user", "content": f"bad {each['id']}"}]} for each in content]

@@ -22,7 +22,11 @@ MODEL = {"name": "m", "api_url": "http://127.0.0.1:1/v1"}
         ({"generation": {"max_token": 3}}, "max_token"),
         ({"models": [{"name": "m"}]}, "give either path"),
         ({"models": [{**MODEL, "path": "x"}]}, "give either path"),
-        ({"models": [{**MODEL, "name": "../m"}]}, "name"),
+        ({"models": [{**MODEL, "name": "../m"}]}, "a name begins with a letter"),
+        ({"models": [{**MODEL, "api_url": "127.0.0.1:8000/v1"}]}, "no address; give one such as"),
+        ({"models": [{**MODEL, "api_url": "localhost:8000/v1"}]}, "no address; give one such as"),
+        ({"models": [{**MODEL, "api_url": "http://127.0.0.1:99999/v1"}]}, "no address; give one such as"),
+        ({"models": [{**MODEL, "api_url": "http://[::1/v1"}]}, "no address; give one such as"),
         ({"models": [MODEL, MODEL]}, "two entries for the model m"),
         ({"sets": [SET, SET]}, "two entries for the set finmath"),
         ({"sets": [{**SET, "benchmark": "finqa"}]}, "did you mean 'finr1_finqa'"),
@@ -58,6 +62,7 @@ def test_two_sets_of_one_subset_need_names() -> None:
     named = [SET, {**SET, "path": "other", "name": "finmath-hard"}]
     settings = EvalSettings.model_validate({"out": "o", "models": [MODEL], "sets": named})
     assert [each.label for each in settings.sets] == ["finmath", "finmath-hard"]
+    assert EvalSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
 def test_the_shipped_recipes_are_read(request: pytest.FixtureRequest) -> None:
