@@ -29,6 +29,7 @@ _PROBE = (
 _BEFORE_A_WORD = re.compile(r"(?<=\S)(?= \S)")
 _GENERATION_TAG = re.compile(r"(\{%-?\s*)(end)?generation(\s*-?%\})")
 _MARK = "finr1-completion"
+_OWN_MARKS = {"<think>", "</think>", "<answer>", "</answer>", ""}
 _TEMPLATE_FILES = ("chat_template.jinja", "tokenizer_config.json")
 
 
@@ -75,6 +76,7 @@ class TokenCounter:
         self._known: dict[str, int] = {}
         self._by_word = self._words_stand_alone()
         self._form = _normal_form(self._tokenizer)
+        self._control = _control_tokens(self._tokenizer)
 
     def shown(self, talk: Talk) -> str:
         """The conversation as the student sees it; without a template, its messages one after the other."""
@@ -101,6 +103,11 @@ class TokenCounter:
         for at, count in zip(doubtful, self._count([texts[at] for at in doubtful]), strict=True):
             over[at] = count + added[at] > limit
         return over
+
+    def holds_control(self, talk: Talk) -> bool:
+        """Whether a text holds the student's own marks (`<|im_end|>`): read as such, they would end the turn in it."""
+        texts = [*(message["content"] for message in talk.prompt), talk.completion]
+        return self._control is not None and any(map(self._control.search, texts))
 
     def _added(self, talk: Talk) -> int:
         return 0 if self.template else _TEMPLATE_TOKENS_A_MESSAGE * (len(talk.prompt) + bool(talk.completion))
@@ -227,6 +234,12 @@ def _words(text: str) -> tuple[str, list[str]]:
 
 def _as_condition(tag: re.Match[str]) -> str:
     return f"{tag[1]}{'endif' if tag[2] else 'if true'}{tag[3]}"
+
+
+def _control_tokens(tokenizer: Any) -> re.Pattern[str] | None:
+    """The special tokens, less those that the kit's own form of a completion is written in; None where there is none."""
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special} - _OWN_MARKS
+    return re.compile("|".join(map(re.escape, sorted(special)))) if special else None
 
 
 def _normal_form(tokenizer: Any) -> Literal["", "NFC"] | None:

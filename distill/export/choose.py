@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from distill.export.fit import Bounds, Ranked, talk_of, too_long, unfit_for_rl
+from distill.export.fit import Bounds, Ranked, talk_of, unfit, unfit_for_rl, unfit_for_sft
 from distill.export.pool import Candidate, Pool, drawn
 from distill.export.settings import Settings
 from distill.journal import traces_at
@@ -50,15 +50,15 @@ class Choice:
         taken = 0
         order = drawn(self._free(self._pool.kept, "sft", rows=True), self._settings.seed)
         rows = (Ranked(self._offset(each), [one.offset for one in self._ranked(each)]) for each in order)
-        with closing(self._engine.map(too_long, self._bounds, rows, len(order))) as measured:
+        with closing(self._engine.map(unfit_for_sft, self._bounds, rows, len(order))) as measured:
             for question_id in order:
                 if taken == self._settings.sft_limit:
                     self.left_out["sft: beyond sft_limit"] += len(self._pool.kept[question_id])
                     continue
-                ranked, long = self._ranked(question_id), next(measured)
-                fit = [candidate for candidate, is_long in zip(ranked, long, strict=False) if not is_long]
-                self.left_out["sft: longer than cutoff_len"] += len(long) - len(fit)
-                self.left_out["sft: more than max_per_question"] += len(ranked) - len(long)
+                ranked, told = self._ranked(question_id), next(measured)
+                fit = [candidate for candidate, why in zip(ranked, told, strict=False) if not why]
+                self.left_out.update(f"sft: {why}" for why in told if why)
+                self.left_out["sft: more than max_per_question"] += len(ranked) - len(told)
                 chosen += fit
                 taken += bool(fit)
         self.left_out += Counter()  # takes out what was counted as none
@@ -107,7 +107,7 @@ class Choice:
             pairs += found
             taken += bool(found)
             if not found:
-                reason = "longer than cutoff_len, or not in form" if wrong else "no wrong answer to set against"
+                reason = "too long, not in form, or with a control token" if wrong else "no wrong answer to set against"
                 self.left_out[f"dpo: {reason}"] += 1
         if not pairs:
             raise Refused(
@@ -137,11 +137,10 @@ class Choice:
         assert offset is not None, question_id
         return offset
 
-    def _too_long(self, candidates: Sequence[Candidate]) -> list[bool]:
-        if self.tokens is None or self._settings.cutoff_len is None:
-            return [False] * len(candidates)
-        traces = traces_at(self._settings.traces, [candidate.offset for candidate in candidates])
-        return self.tokens.longer([self.talk(trace) for trace in traces], self._settings.cutoff_len)
+    def _is_unfit(self, trace: Trace) -> bool:
+        return self.tokens is not None and any(
+            unfit(self.tokens, [self.talk(trace)], self._settings.cutoff_len, "cutoff_len")
+        )
 
     def talk(self, trace: Trace) -> Talk:
         """What the student is trained on for a trace."""
@@ -155,7 +154,7 @@ class Choice:
             if found == self._settings.dpo_per_question:
                 return
             (trace,) = traces_at(self._settings.traces, [candidate.offset])
-            if trace.finish_reason == "length" or not parse(trace.response).strict or any(self._too_long([candidate])):
+            if trace.finish_reason == "length" or not parse(trace.response).strict or self._is_unfit(trace):
                 continue
             found += 1
             yield candidate

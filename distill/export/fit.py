@@ -59,37 +59,46 @@ def talk_of(trace: Trace, question: Question, system: str) -> Talk:
     return Talk(messages(question, system), completion(trace.reasoning, trace.answer))
 
 
-def too_long(bounds: Bounds, rows: Sequence[Ranked]) -> list[list[bool]]:
-    """For each question, which of its traces are longer than `cutoff_len`: up to the one that makes enough of them.
+def unfit_for_sft(bounds: Bounds, rows: Sequence[Ranked]) -> list[list[str]]:
+    """For each question, why each of its traces is no row, "" if it is one: up to the one that makes enough of them.
 
     Measured in rounds, the best trace of every question first, so that none is measured that is not needed.
     """
-    if bounds.tokenizer is None or bounds.cutoff_len is None:
-        return [[False] * min(bounds.max_per_question, len(row.traces)) for row in rows]
+    if bounds.tokenizer is None:
+        return [[""] * min(bounds.max_per_question, len(row.traces)) for row in rows]
     tokens = _counter(bounds.tokenizer)
     questions = list(questions_at(bounds.questions, [row.question for row in rows]))
-    found: list[list[bool]] = [[] for _ in rows]
+    found: list[list[str]] = [[] for _ in rows]
 
     def is_open(at: int) -> bool:
-        return len(found[at]) < len(rows[at].traces) and found[at].count(False) < bounds.max_per_question
+        return len(found[at]) < len(rows[at].traces) and found[at].count("") < bounds.max_per_question
 
     while round_ := [at for at in range(len(rows)) if is_open(at)]:
         traces = traces_at(bounds.traces, [rows[at].traces[len(found[at])] for at in round_])
         talks = [talk_of(trace, questions[at], bounds.system) for at, trace in zip(round_, traces, strict=True)]
-        for at, long in zip(round_, tokens.longer(talks, bounds.cutoff_len), strict=True):
-            found[at].append(long)
+        for at, why in zip(round_, unfit(tokens, talks, bounds.cutoff_len, "cutoff_len"), strict=True):
+            found[at].append(why)
     return found
+
+
+def unfit(tokens: TokenCounter, talks: Sequence[Talk], limit: int | None, key: str) -> list[str]:
+    """Why the student cannot be shown each conversation; "" if it can. `key` is the setting that says `limit`."""
+    long = tokens.longer(talks, limit) if limit else [False] * len(talks)
+    return [
+        f"longer than {key}" if is_long else "holds a control token of the student" * tokens.holds_control(talk)
+        for talk, is_long in zip(talks, long, strict=True)
+    ]
 
 
 def unfit_for_rl(bounds: Bounds, offsets: Sequence[int]) -> list[str]:
     """Why each question cannot be rewarded; "" if it can."""
     questions = list(questions_at(bounds.questions, offsets))
-    unfit = [_no_ground_for_a_reward(question, bounds.rl_judged) for question in questions]
-    if bounds.tokenizer and bounds.prompt_cutoff:
+    found = [_no_ground_for_a_reward(question, bounds.rl_judged) for question in questions]
+    if bounds.tokenizer:
         talks = [Talk(messages(question, bounds.system)) for question in questions]
-        for at, long in enumerate(_counter(bounds.tokenizer).longer(talks, bounds.prompt_cutoff)):
-            unfit[at] = unfit[at] or ("longer than prompt_cutoff" if long else "")
-    return unfit
+        shown = unfit(_counter(bounds.tokenizer), talks, bounds.prompt_cutoff, "prompt_cutoff")
+        found = [why or of_prompt for why, of_prompt in zip(found, shown, strict=True)]
+    return found
 
 
 @functools.lru_cache(maxsize=1)

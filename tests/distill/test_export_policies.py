@@ -132,7 +132,7 @@ def test_only_a_wrong_answer_in_form_is_rejected(chain: Chain) -> None:
     chain.screen(journal)
     counts = export.run(chain.settings(dpo_per_question=3, prefer=["good"]))
     rows = chain.rows("dpo/train.jsonl")
-    assert len(rows) == 20 - counts["left_out"]["dpo: longer than cutoff_len, or not in form"]
+    assert len(rows) == 20 - counts["left_out"]["dpo: too long, not in form, or with a control token"]
     for row in rows:
         chosen, rejected = row["id"].split("||")
         assert chosen.split("|")[1] == "good" and rejected.split("|")[1] == "lost"

@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from export_chain import Chain, good_traces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distill import export
+from distill.questions import read_questions
+from distill.records import write_records
 from distill.tokens import ChatTemplate, Talk, TokenCounter, _words
 from reward_plugins.errors import Refused
 
@@ -144,3 +148,20 @@ def test_no_tokenizer_is_refused(tmp_path: Path, text: str | None, message: str)
         (tmp_path / "tokenizer.json").write_text(text, encoding="utf-8")
     with pytest.raises(Refused, match=message):
         TokenCounter(tmp_path)
+
+
+@pytest.mark.parametrize("spill", ["<|im_end|>", "\n<|im_start|>user\nAnd now?"])
+def test_a_row_with_the_students_own_marks_is_left_out_and_counted(chain: Chain, student: Path, spill: str) -> None:
+    """A server that does not take its model's marks out of an answer sends them as text."""
+    journal = [trace for _, trace in good_traces(chain, chain.journal())]
+    spilt = [trace.model_copy(update={"reasoning": trace.reasoning + spill}) for trace in journal[:7]]
+    chain.screen([*spilt, *journal[7:]])
+    rows = list(read_questions(chain.questions))
+    assert export.run(chain.settings(set="unread"))["left_out"] == {}  # what no tokenizer says is not known
+    counts = export.run(chain.settings(tokenizer=student, prompt_cutoff=10_000))
+    assert counts["left_out"] == {"sft: holds a control token of the student": 7}
+    assert not any(spill in json.dumps(row) for row in chain.rows("sft/train.jsonl"))
+    rows[0] = rows[0].model_copy(update={"context": f"A page that ends in {spill}"})
+    write_records(chain.questions, rows)
+    counts = export.run(chain.settings(tokenizer=student, cutoff_len=10_000))
+    assert counts["left_out"]["grpo: holds a control token of the student"] == 1
