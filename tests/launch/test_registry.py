@@ -368,7 +368,7 @@ def test_a_folder_serves_one_name_of_one_registry(registry: Registry) -> None:
         ("http://me:secret@127.0.0.1:5000", "holds a password"),
         ("databricks", "is no registry that the kit can use"),
         ("file:///tmp/mlruns", "is no registry that the kit can use"),
-        ("http://127.0.0.1:9", "cannot be used"),
+        ("http://127.0.0.1:9", "nothing answers at http://127.0.0.1:9: start"),
     ],
 )
 def test_an_address_of_no_registry_is_refused(tmp_path: Path, uri: str, said: str) -> None:

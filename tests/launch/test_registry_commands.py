@@ -181,12 +181,9 @@ def test_with_the_records_on_a_server(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_registry_that_cannot_be_used_is_told_in_words(home: Path, tmp_path: Path) -> None:
-    """No database but other bytes, a server that is away, a folder's note that is broken."""
+    """No database but other bytes; a folder's note that is broken."""
     (tmp_path / "mlflow.db").write_bytes(bytes(range(256)) * 20)
     with pytest.raises(Refused, match=r"cannot be used: .*not a database"), opened(RegistrySettings(folder=tmp_path)):
-        pass
-    away = RegistrySettings(folder=tmp_path / "away", uri="http://127.0.0.1:1")
-    with pytest.raises(Refused, match=r"nothing answers at http://127.0.0.1:1"), opened(away):
         pass
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "registry.json").write_text("{", encoding="utf-8")
