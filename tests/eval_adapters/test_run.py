@@ -295,8 +295,9 @@ def started(settings: EvalSettings, server: MockServer, after: int) -> subproces
     )
     child = subprocess.Popen([sys.executable, "-c", code, settings.model_dump_json()], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300  # EvalScope takes 4 s to import, and minutes on a machine that swaps
-    while len(server.requests) < after and time.monotonic() < deadline:
+    while len(server.requests) < after and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert len(server.requests) >= after, f"it did not come so far; its exit code: {child.poll()}"
     return child
 
 
