@@ -90,7 +90,10 @@ def read_evaluations(folders: list[Path]) -> list[Evaluation]:
 
 def _evaluations(folder: Path) -> Iterator[Evaluation]:
     for file in sorted(folder.rglob(RESULT)):
-        head = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            head = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            raise Refused(f"{file} is not JSON; run finr1 eval again, or name the evaluation's own folder") from None
         if isinstance(head, dict) and "fingerprint" in head and "reviews" in head:
             result, rows = read_result(file.parent)
             yield Evaluation(result["model"], result["set"], result, rows, read_judged(file.parent))

@@ -229,6 +229,10 @@ def test_evaluations_that_cannot_be_compared_are_refused(evaluation: Path, tmp_p
         report(tmp_path, tmp_path / "report")
     with pytest.raises(Refused, match="base: no model 'bse' was evaluated; there are base, sft, grpo"):
         report(evaluation, tmp_path, base="bse")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "result.json").write_text('{"schema": 1, "mod', encoding="utf-8")
+    with pytest.raises(Refused, match="result.json is not JSON; run finr1 eval again"):
+        report(tmp_path / "torn", tmp_path / "report")
     other = write_set(tmp_path / "test", CONTENT[:30])
     evaluate(tmp_path / "out", other, {"other": lambda number: True})
     with pytest.raises(Refused, match="they were asked different questions"):
