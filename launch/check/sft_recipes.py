@@ -11,7 +11,7 @@ from launch.check import adapters, inside, lengths, memory, rows, surroundings, 
 from launch.check.checked import Checked, model_folder
 from launch.check.finding import Finding, Findings, holds, lacking, mistake, need, note, unknown
 from launch.check.place import Place, this_machine
-from launch.check.strings import ROWS_SHOWN, need_template, same_string
+from launch.check.strings import ROWS_SHOWN, learned, need_template, same_string
 from launch.models import has_chat_template
 from reward_plugins.errors import Refused
 
@@ -39,7 +39,7 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
     found += said
     shape = _shape(asked, zero, ranks, place)
     try:
-        _ask_ahead(model, shape, asked.get("template"), talks)
+        _ask_ahead(model, shape, asked.get("template"), talks, asked.get("default_system"))
         kinds = inside.value("sft", ask="keys")
     except Refused as refusal:
         found.append(lacking("stack", f"stack sft: {refusal}"))
@@ -51,7 +51,7 @@ def sft(asked: Mapping[str, Any], place: Place) -> Checked:
     sound = {key: value for key, value in asked.items() if key not in wrong}
     stage, *_ = memory.zero_of(zero)
     found += together.sft(sound, stage)
-    found += _template(checked, model, sound.get("template"), talks)
+    found += _template(checked, model, sound.get("template"), talks, sound.get("default_system"))
     cutoff = int(sound.get("cutoff_len", 2048))
     if model:
         for each in whole:
@@ -167,7 +167,7 @@ def _read_sets(
     return sets, loaded, found
 
 
-def _ask_ahead(model: str | None, shape: memory.Shape, template: Any, talks: list[rows.Turns]) -> None:
+def _ask_ahead(model: str | None, shape: memory.Shape, template: Any, talks: list[rows.Turns], system: Any) -> None:
     """All questions to both stacks, each in one start."""
     engine: list[dict[str, Any]] = [{"ask": "keys"}, {"ask": "templates"}]
     if shape.zero:
@@ -176,12 +176,14 @@ def _ask_ahead(model: str | None, shape: memory.Shape, template: Any, talks: lis
     if model:
         engine.append(shape.question(model))
         if talks and isinstance(template, str) and has_chat_template(Path(model)):
-            engine.append({"ask": "learned", "model": model, "template": template, "talks": talks})
+            engine.append(learned(model, template, talks, system))
             ahead["rl"] = [{"ask": "sent", "model": model, "talks": talks}]
     inside.ask_ahead(ahead)
 
 
-def _template(checked: Checked, model: str | None, template: Any, talks: list[rows.Turns]) -> Findings:
+def _template(
+    checked: Checked, model: str | None, template: Any, talks: list[rows.Turns], system: Any = None
+) -> Findings:
     if not isinstance(template, str):
         return
     try:
@@ -189,7 +191,7 @@ def _template(checked: Checked, model: str | None, template: Any, talks: list[ro
         if model and talks and not has_chat_template(Path(model)):
             yield note("template", f"the model has no chat template; what is trained gets LLaMA-Factory's {template}")
         elif model and talks:
-            checked.shown += same_string(model, template, talks)
+            checked.shown += same_string(model, template, talks, system)
             yield holds("template", f"{template}: the same string as the model's own chat template")
         else:
             yield unknown("template", f"{template} is known; whether it is the model's own needs the model and a row")

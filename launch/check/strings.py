@@ -41,10 +41,11 @@ def templates_agree(trained: Trained) -> list[Rendered]:
     return same_string(trained.model, trained.template, talks)
 
 
-def same_string(model: str, template: str, talks: Sequence[Turns]) -> list[Rendered]:
+def same_string(model: str, template: str, talks: Sequence[Turns], system: str | None = None) -> list[Rendered]:
     """Render conversations by LLaMA-Factory and by the tokenizer's own chat template, and compare token for token.
 
-    The first is what SFT trains on, the second what a rollout, the server and the evaluation send.
+    The first is what SFT trains on, the second what a rollout, the server and the evaluation send. `system` is a
+    recipe's `default_system`.
 
     Raises:
         Refused: no such template, or they differ; the first differing token is shown with what stands before it.
@@ -52,10 +53,10 @@ def same_string(model: str, template: str, talks: Sequence[Turns]) -> list[Rende
     if not talks:
         return []
     with ThreadPoolExecutor() as both:
-        learned = both.submit(_learned, model, template, talks)
+        trained = both.submit(_learned, model, template, talks, system)
         sent = both.submit(render_by_chat_template, "rl", model, talks)
     shown = []
-    for ours, theirs in zip(learned.result(), sent.result(), strict=True):
+    for ours, theirs in zip(trained.result(), sent.result(), strict=True):
         _compare(ours["prompt_ids"], theirs["prompt_ids"], theirs["tokens"], template)
         whole = theirs["prompt_ids"] + theirs["response_ids"]
         # What follows the end of the turn is never generated, so only the shorter of the two counts.
@@ -111,8 +112,14 @@ def need_template(name: str) -> None:
         raise Refused(f"template: LLaMA-Factory has no {name!r}{did_you_mean(name, names)}")
 
 
-def _learned(model: str, template: str, talks: Sequence[Turns]) -> list[dict[str, Any]]:
-    answer: list[dict[str, Any]] = inside.value("sft", ask="learned", model=model, template=template, talks=list(talks))
+def learned(model: str, template: str, talks: Sequence[Turns], system: Any = None) -> dict[str, Any]:
+    """The question to the sft stack for conversations as LLaMA-Factory's template makes them."""
+    more = {"system": system} if isinstance(system, str) else {}
+    return {"ask": "learned", "model": model, "template": template, "talks": list(talks), **more}
+
+
+def _learned(model: str, template: str, talks: Sequence[Turns], system: Any) -> list[dict[str, Any]]:
+    answer: list[dict[str, Any]] = inside.value("sft", **learned(model, template, talks, system))
     return answer
 
 
@@ -124,5 +131,5 @@ def _compare(trained: list[int], sent: list[int], tokens: list[str], template: s
     raise Refused(
         f"template {template!r} trains on another string than the model's chat template sends: they part at token {at}, "
         f"after {before!r} (trained on {trained[at : at + 4]}, sent {sent[at : at + 4]}); set the template that "
-        "belongs to the model, or a system prompt in the data"
+        "belongs to the model, or a system prompt (default_system, or in the data)"
     )

@@ -95,21 +95,22 @@ def accelerate_keys() -> dict[str, list[str]]:
     return known
 
 
-def learned(model: str, template: str, talks: list[Turns]) -> list[dict[str, Any]]:
+def learned(model: str, template: str, talks: list[Turns], system: str | None = None) -> list[dict[str, Any]]:
     """sft stack: conversations as LLaMA-Factory's template makes them: [{prompt_ids, response_ids}].
 
-    A conversation is a list of {role, content}.
+    A conversation is a list of {role, content}; `system` is what those get that begin with no system prompt
+    (`default_system`), None for the template's own.
     """
     from llamafactory.data.template import get_template_and_fix_tokenizer
     from llamafactory.hparams import DataArguments
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
-    chosen = get_template_and_fix_tokenizer(tokenizer, DataArguments(template=template))
+    chosen = get_template_and_fix_tokenizer(tokenizer, DataArguments(template=template, default_system=system))
     answers = []
     for turns in talks:
-        system = turns[0]["content"] if turns[0]["role"] == "system" else None
-        prompt, response = chosen.encode_oneturn(tokenizer, turns[1:] if system is not None else turns, system)
+        given = turns[0]["content"] if turns[0]["role"] == "system" else None
+        prompt, response = chosen.encode_oneturn(tokenizer, turns[1:] if given is not None else turns, given)
         answers.append({"prompt_ids": prompt, "response_ids": response})
     return answers
 

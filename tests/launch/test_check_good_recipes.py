@@ -20,6 +20,9 @@ from launch.check.kinds import kind_of, look_over
 
 pytestmark = pytest.mark.engine  # the engines are asked about templates and memory, in their own stacks
 
+SMOLLM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+"""What the small model's own chat template puts before a conversation that begins without a system prompt."""
+
 # The keys of LLaMA-Factory's own examples (lora, full, qlora, dpo), on a small model and set.
 LORA = """\
 ### model
@@ -100,6 +103,10 @@ FOLDER = LORA.replace("dataset: small_sft", "dataset: small_folder, small_table"
 MIN_LR = LORA.replace("lr_scheduler_type: cosine", "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: '{\"min_lr\": 1.0e-6}'")  # fmt: skip
 SHARDED = LORA.replace("bf16: true", "bf16: true\nfsdp: full_shard auto_wrap\nfsdp_config: {fsdp_version: 2}")
 BASE_MODEL = LORA.replace("model_name_or_path: model", "model_name_or_path: base")
+
+DEFAULT_SYSTEM = LORA.replace("template: chatml", f"template: chatml\ndefault_system: {SMOLLM}").replace(
+    "small_sft", "small_bare"
+)
 
 DPO = LORA.replace("stage: sft", "stage: dpo\npref_beta: 0.1\npref_loss: sigmoid").replace("small_sft", "small_dpo")
 
@@ -185,6 +192,7 @@ GOOD = {
     "4 bits and DoRA": QLORA,
     "streamed": STREAMED,
     "plain text": PRETRAINING,
+    "system prompt of the recipe": DEFAULT_SYSTEM,
     "begun anew": ANEW,
     "gone on from the newest": GOES_ON,
     "a folder of files, and a table": FOLDER,
@@ -231,6 +239,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # With and without a byte order mark, which editors of Windows put before a text.
     more = home / "datasets" / "small" / "more" / "train.jsonl"
     more.write_bytes(b"\xef\xbb\xbf" + more.read_bytes())
+    rewrite(home, "bare", [{"conversations": row["conversations"]} for row in talks])
     rewrite(home, "text", [{"text": f"{question} {answer}"} for question, answer in zip(asked, said, strict=True)])
     shards = home / "datasets" / "small" / "shards"
     shards.mkdir()
@@ -255,6 +264,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "file_name": "datasets/small/alpaca/train.jsonl",
             "columns": {"prompt": "instruction", "query": "input", "response": "output", "system": "system"},
         },
+        small_bare={"file_name": "datasets/small/bare/train.jsonl", "formatting": "sharegpt"},
         small_text={"file_name": "datasets/small/text/train.jsonl", "columns": {"prompt": "text"}},
         small_folder=entry("datasets/small/shards"),
         small_table={"file_name": "datasets/small/table.csv"},
