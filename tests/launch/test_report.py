@@ -231,7 +231,7 @@ def test_evaluations_that_cannot_be_compared_are_refused(evaluation: Path, tmp_p
         report(evaluation, tmp_path, base="bse")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "result.json").write_text('{"schema": 1, "mod', encoding="utf-8")
-    with pytest.raises(Refused, match="result.json is not JSON; run finr1 eval again"):
+    with pytest.raises(Refused, match=r"result\.json is not JSON; run finr1 eval again"):
         report(tmp_path / "torn", tmp_path / "report")
     other = write_set(tmp_path / "test", CONTENT[:30])
     evaluate(tmp_path / "out", other, {"other": lambda number: True})
