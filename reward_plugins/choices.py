@@ -64,6 +64,7 @@ _NOT_TEXT = re.compile(
 )
 _KEY = re.compile(r"(?:选项|OPTION|CHOICE)?[\W_]*([A-Z])[\W_]*")
 _SPOTTED = re.compile(f"{_SPOT}([A-Z])")
+_OPTION_ITSELF = re.compile(r"[(（\[]?([A-Z])[)）\].、:：．,，\s]+(\S.*)", re.DOTALL)
 _PAIR = re.compile(rf"([A-Z])[\s.、:：)）(（\-\"']{{0,4}}{_SPOT}([A-Z])")
 _SHORT_PAIR = re.compile(r"([A-Z])[\s.、:：)(]{1,3}(\S)\)?")
 _SENTENCE = re.compile(r"[。\n]|\. |；|;")
@@ -157,6 +158,8 @@ def chosen(
     """
     none: frozenset[str] = frozenset()
     text = text.strip(" \"'.。")
+    if itself := option_itself(text, options):
+        return frozenset(itself), "the letters named"
     if len(text) > _MOST_LETTERS and sum(1 for _ in islice(_TOKEN.finditer(text), _MOST_LETTERS)) == _MOST_LETTERS:
         return none, "it names too many letters"
     few = keys <= _USUAL
@@ -229,6 +232,14 @@ def chosen(
     if any(key not in letters for key in _SPOTTED.findall(first)):
         return none, "the letter and the text beside it disagree"
     return frozenset(letters), "the letters named"
+
+
+def option_itself(text: str, options: Mapping[str, str]) -> str:
+    """The letter where a (plain) answer is one option as it is printed, "" else: "(B) 错" chooses the option that reads 错."""
+    printed = _OPTION_ITSELF.fullmatch(text.strip(" .。"))
+    if printed and plain(options.get(printed.group(1), "")).strip(" .。") == printed.group(2):
+        return printed.group(1)
+    return ""
 
 
 def _without_descriptions(text: str, patterns: _Patterns) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reward_plugins.amounts import compare
 from reward_plugins.cheats import declines, pleads, trick
-from reward_plugins.choices import BY_TEXT, NO_OPTION, chosen
+from reward_plugins.choices import BY_TEXT, NO_OPTION, chosen, option_itself
 from reward_plugins.claim import claims, hedge
 from reward_plugins.completion import Completion, parse
 from reward_plugins.dates import dates
@@ -79,9 +79,9 @@ def _why_none(completion: Completion) -> str:
 
 
 def _is_bare_answer(text: str, expected: Expectation) -> bool:
-    """Whether a short text without any mark is an answer and nothing else (14.32%, B, 是)."""
+    """Whether a short text without any mark is an answer and nothing else (14.32%, B, B. cash, 是)."""
     bare = plain(text)
-    if whole(bare) is not None or _LETTERS_ONLY.fullmatch(bare):
+    if whole(bare) is not None or _LETTERS_ONLY.fullmatch(bare) or option_itself(bare, expected.options):
         return True
     return gold_polarity(bare) is not None or normal(bare) == normal(expected.gold)
 
@@ -117,7 +117,10 @@ def judge(answer: str, expected: Expectation) -> tuple[Status, str]:
         return "no_answer", "nothing legible is left of the answer"
     if declines(text) and normal(text) != normal(expected.gold) and expected.kind not in ("polarity", "label"):
         return "no_answer", "it declines to answer"
-    if reason := trick(text, expected.gold):
+    said = text
+    for option in expected.options.values():  # an option that speaks of scores is no plea
+        said = said.replace(plain(option).strip(), " ") if len(option) > 1 else said
+    if reason := trick(said, expected.gold):
         return "wrong", reason
     if len(expected.question) > 11 and len(text) >= len(expected.question) - 4:
         text = text.replace(expected.question, " ").strip()
@@ -176,6 +179,8 @@ def _judge_choice(text: str, expected: Expectation) -> tuple[str, str]:
 
 def _judge_true_false(text: str, expected: Expectation, poles: Mapping[str, bool | None]) -> tuple[str, str]:
     """Two options that say true and false: the letter or the word chooses, and both must agree."""
+    if itself := option_itself(text, expected.options):
+        return ("correct", "the same judgement") if {itself} == expected.letters else ("wrong", "the other judgement")
     letters, why = chosen(text, {}, expected.keys)
     words = re.sub(r"(?<![A-Za-z])[A-H](?![A-Za-z])[.、:：)）]?", " ", text)
     if not letters and words != text:
