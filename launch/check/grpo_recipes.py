@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.prompts import Message
 from distill.tokens import ChatTemplate
 from launch import batch, openr1, recipe
 from launch.check import adapters, inside, lengths, memory, rewards, rows, surroundings, together, values, zero_config
 from launch.check.checked import Checked, model_folder
 from launch.check.finding import Findings, holds, lacking, mistake, need
+from launch.check.grpo_prompts import prompt_columns, prompt_of
 from launch.check.grpo_sets import GrpoSet, columns_there, grpo_sets
 from launch.check.place import Place, this_machine
 from launch.check.strings import ROWS_SHOWN, conversations, same_prompt
@@ -21,10 +21,6 @@ from launch.paths import home
 from reward_plugins.errors import Refused, did_you_mean
 
 NEEDED = ("model_name_or_path", "output_dir")
-
-_ROLES = ("system", "user", "assistant", "tool", "developer")
-"""Those that chat templates know; most fail on any other, or leave the turn out."""
-_MESSAGE = "each {role, content}, the role system, user or assistant, the content a text"
 
 
 def _takes(*kinds: str) -> dict[str, Any]:
@@ -115,9 +111,9 @@ def grpo(
     found += together.grpo(trl, ranks)
     for path, read in loaded.items():
         if read:
-            found += _columns(translated, path, read)
-    prompts = [row for read in loaded.values() for row in read if _prompt(translated.data, row)]
-    conversational = [{**row, "prompt": _prompt(translated.data, row)} for row in prompts]
+            found += prompt_columns(translated, path, read)
+    prompts = [row for read in loaded.values() for row in read if prompt_of(translated.data, row)]
+    conversational = [{**row, "prompt": prompt_of(translated.data, row)} for row in prompts]
     if conversational:
         found += rewards.gold_answers(translated.rewards, conversational, next(iter(loaded)))
         code = translated.code_rewards()
@@ -181,7 +177,7 @@ def grpo_data(translated: Translation) -> list[Path]:
             read, said = rows.read(file)
             found += said
             if read:
-                found += [*columns_there(each, file, read), *_columns(translated, file, each.taken(read))]
+                found += [*columns_there(each, file, read), *prompt_columns(translated, file, each.taken(read))]
     need("", found)
     return files
 
@@ -254,46 +250,8 @@ def _batch(checked: Checked, translated: Translation, ranks: int) -> int:
     return max(1, each * ranks * steps // group)
 
 
-def _columns(translated: Translation, file: Path, read: list[rows.Row]) -> Findings:
-    column = translated.data.get("dataset_prompt_column", "prompt")
-    for number, row in enumerate(read, 1):
-        if column not in row:
-            yield mistake(
-                "columns",
-                f"{file}, row {number}: no column {column!r} (dataset_prompt_column); it has {', '.join(row)}",
-            )
-            return
-        if not _prompt(translated.data, row):
-            yield mistake(
-                "columns", f"{file}, row {number}: {column!r} is no text and no list of chat messages ({_MESSAGE})"
-            )
-            return
-        if not all(turn["content"].strip() for turn in _prompt({}, {"prompt": row[column]})):
-            yield mistake("columns", f"{file}, row {number}: a turn of {column!r} is empty")
-            return
-    yield holds("columns", f"{file.name}: {', '.join(read[0])}")
-
-
-def _prompt(data: Mapping[str, Any], row: rows.Row) -> rows.Turns:
-    """A row's prompt as chat messages, with the recipe's system prompt before it; [] where it is none."""
-    said = row.get(str(data.get("dataset_prompt_column", "prompt")))
-    if isinstance(said, str) and said:
-        turns = [Message(role="user", content=said)]
-    elif isinstance(said, list) and said and all(map(_is_message, said)):
-        turns = [Message(role=turn["role"], content=turn["content"]) for turn in said]
-    else:
-        return []
-    system = data.get("system_prompt")
-    has_system = turns[0]["role"] == "system" or not isinstance(system, str)
-    return turns if has_system else [Message(role="system", content=str(system)), *turns]
-
-
-def _is_message(turn: Any) -> bool:
-    return isinstance(turn, dict) and turn.get("role") in _ROLES and isinstance(turn.get("content"), str)
-
-
 def _talks(data: Mapping[str, Any], first: list[rows.Row]) -> list[rows.Turns]:
-    shown = [{**row, "prompt": _prompt(data, row)} for row in first if _prompt(data, row)]
+    shown = [{**row, "prompt": prompt_of(data, row)} for row in first if prompt_of(data, row)]
     return list(conversations(shown))[:ROWS_SHOWN]
 
 

@@ -9,7 +9,8 @@ from launch.registry.champions import Event, succession
 from launch.registry.outcomes import compare
 from launch.registry.parts import Parts
 from launch.registry.settings import CHAMPION
-from launch.registry.store import Registry, Version, now
+from launch.registry.store import Registry, now
+from launch.registry.version import Version
 from reward_plugins.errors import Refused
 
 

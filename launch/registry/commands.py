@@ -18,7 +18,8 @@ from launch.registry.settings import CHAMPION, RegistrySettings
 
 if TYPE_CHECKING:
     from launch.registry.changes import Change
-    from launch.registry.store import Registry, Version
+    from launch.registry.store import Registry
+    from launch.registry.version import Version
 
 app = typer.Typer(no_args_is_help=True)
 

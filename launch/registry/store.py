@@ -13,7 +13,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +22,12 @@ from launch.registry import champions, serving
 from launch.registry.outcomes import Outcomes
 from launch.registry.parts import Parts, Training, write_evaluated, write_training
 from launch.registry.settings import CHALLENGER, CHAMPION, RegistrySettings
+from launch.registry.version import TAG, Version, version_of
 from reward_plugins.errors import Refused
 from reward_plugins.files import write_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-_TAG = "finr1."
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -40,43 +38,6 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 """Put in before MLflow is imported, where the user did not set them."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version: its number, where its weights lie and their hash, and what is known beside them (`tags`)."""
-
-    number: int
-    folder: Path
-    sha256: str
-    run_id: str
-    created: datetime
-    tags: dict[str, str]
-    aliases: list[str] = field(default_factory=list)
-
-    @property
-    def weights(self) -> dict[str, str]:
-        """The sha256 of each file of weights, by its name."""
-        files: dict[str, str] = json.loads(self.tags.get("weights", "{}"))
-        return files
-
-    @property
-    def served(self) -> serving.Served:
-        """What a server needs of it."""
-        return serving.Served(version=self.number, model=self.folder, sha256=self.sha256)
-
-    @property
-    def lacks(self) -> list[str]:
-        """The parts that nobody gave."""
-        parts = {
-            "run": "recipe, data and curves (--run)",
-            "evaluation": "evaluation (--report)",
-            "parent": "parent (register what it was trained from, or name a version with --parent)",
-        }
-        lacking = [phrase for tag, phrase in parts.items() if tag not in self.tags]
-        if "run" in self.tags and "curves" not in self.tags:
-            lacking.append("training curves (the run left no log)")
-        return lacking
 
 
 class Registry:
@@ -131,7 +92,7 @@ class Registry:
             page: PagedList[Any] = self.client.search_model_versions(
                 f"name='{self.settings.name}'", max_results=1000, page_token=token
             )
-            found += [_version(each, aliases) for each in page if f"{_TAG}sha256" in each.tags]
+            found += [version_of(each, aliases) for each in page if f"{TAG}sha256" in each.tags]
             token = page.token
             if not token:
                 return sorted(found, key=lambda version: version.number)
@@ -179,7 +140,7 @@ class Registry:
 
     def add(self, parts: Parts, tags: dict[str, str]) -> Version:
         """Make a version of parts; it is there with all of them or not at all."""
-        run_id = self.client.create_run(self._experiment, tags={f"{_TAG}sha256": parts.sha256}).info.run_id
+        run_id = self.client.create_run(self._experiment, tags={f"{TAG}sha256": parts.sha256}).info.run_id
         tags = {
             "sha256": parts.sha256,
             "folder": str(parts.folder),
@@ -193,7 +154,7 @@ class Registry:
             self.settings.name,
             source,
             run_id,
-            tags={_TAG + name: value for name, value in tags.items()},
+            tags={TAG + name: value for name, value in tags.items()},
             await_creation_for=0,
         )
         return self.version(int(made.version))
@@ -220,7 +181,7 @@ class Registry:
     def note(self, number: int, tags: dict[str, str]) -> None:
         """Put tags on a version."""
         for name, value in tags.items():
-            self.client.set_model_version_tag(self.settings.name, str(number), _TAG + name, value)
+            self.client.set_model_version_tag(self.settings.name, str(number), TAG + name, value)
 
     def need_same_weights(self, version: Version) -> None:
         """Refuse a version whose folder does not hold what was registered; takes as long as reading the weights."""
@@ -389,17 +350,3 @@ def prepare() -> None:
 def now() -> str:
     """The time for a record, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _version(found: Any, aliases: dict[str, int]) -> Version:
-    tags = {name.removeprefix(_TAG): value for name, value in found.tags.items() if name.startswith(_TAG)}
-    number = int(found.version)
-    return Version(
-        number,
-        Path(tags.pop("folder")),
-        tags.pop("sha256"),
-        found.run_id,
-        datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
-        tags,
-        sorted(alias for alias, of in aliases.items() if of == number),
-    )
