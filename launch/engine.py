@@ -74,7 +74,8 @@ def started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program in a process group of its own, and end the whole group when the block is left.
 
-    Of our own environment it gets the variables named in `inherit` (by default all), and `told` on its standard
+    It finds the programs that stand beside it by their names: engines start `torchrun` and `ninja` so. Of our own
+    environment it gets the variables named in `inherit` (by default all), and `told` on its standard
     input: what stands there is in no list of processes and in no environment, as a key should be. It runs in `folder`
     (by default the home folder).
 
@@ -90,7 +91,7 @@ def started(
         process = subprocess.Popen(
             [str(word) for word in words],
             cwd=folder or home(),
-            env=environment(env, inherit),
+            env=_beside(words[0], environment(env, inherit)),
             stdin=subprocess.DEVNULL if told is None else subprocess.PIPE,
             stdout=subprocess.PIPE if watch else out,
             stderr=subprocess.STDOUT,
@@ -136,6 +137,12 @@ def environment(extra: Mapping[str, str] | None, inherit: Collection[str] | None
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     env.pop("VIRTUAL_ENV", None)
     return env | {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"} | dict(extra or {})
+
+
+def _beside(program: str | Path, env: dict[str, str]) -> dict[str, str]:
+    if not Path(program).is_absolute():
+        return env
+    return env | {"PATH": f"{Path(program).parent}{os.pathsep}{env.get('PATH', os.defpath)}"}
 
 
 def _birth(pid: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from functools import partial
@@ -13,6 +14,7 @@ import yaml
 from launch import check, checkpoints, engine, models, recipe, stacks, train_log
 from launch.paths import home
 from launch.record import EngineRun, weights
+from launch.serving.settings import has_gpu
 from reward_plugins.errors import Refused
 
 
@@ -41,9 +43,7 @@ def sft(name: str, overrides: list[str]) -> dict[str, Any]:
     if checkpoint := checkpoints.to_go_on_from(out, asked.get("resume_from_checkpoint")):
         given["resume_from_checkpoint"] = checkpoint
     resolved = write_recipe(out, given)
-    env = engine_env(model, check.sft_needs_hub(asked))
-    if asked.get("deepspeed"):
-        env["FORCE_TORCHRUN"] = "1"  # it does so itself for two cards and more, and refuses DeepSpeed on one without
+    env = engine_env(model, check.sft_needs_hub(asked)) | (_by_torchrun() if asked.get("deepspeed") else {})
     started = time.time()
     program = stacks.program("sft", "llamafactory-cli")
     with train_log.watched(log_of(out)) as warnings:
@@ -89,6 +89,15 @@ def engine_env(model: str, needs_hub: bool) -> dict[str, str]:
     """The environment that a trainer gets: a run whose model and data are here must not wait for a hub."""
     offline = Path(model).is_dir() and not needs_hub
     return {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "warning"} if offline else {}
+
+
+def _by_torchrun() -> dict[str, str]:
+    """What LLaMA-Factory needs for DeepSpeed: it starts processes itself for two cards and more, and refuses it on one."""
+    if os.environ.get("USE_RAY", "").lower() in ("true", "y", "1"):  # as it reads it; Ray starts the processes then
+        return {}
+    # It starts as many as there are cards, which on a CPU are none.
+    one = {} if has_gpu() else {"NPROC_PER_NODE": os.environ.get("NPROC_PER_NODE", "1")}
+    return {"FORCE_TORCHRUN": "1", **one}
 
 
 def need_space(out: Path) -> None:

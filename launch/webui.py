@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +41,6 @@ def web_ui(port: int) -> Iterator[Page]:
     listening.need_free_port("127.0.0.1", port, log)
     python = stacks.python("sft")
     env = {
-        # The UI starts `llamafactory-cli` by its name.
-        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_SHARE": "0",

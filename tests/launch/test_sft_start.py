@@ -51,3 +51,11 @@ def test_deepspeed_is_started_by_torchrun_on_a_single_card_too(home: Path, start
     assert "FORCE_TORCHRUN" not in started["env"]
     start(home, deepspeed="recipes/deepspeed/zero2.json")
     assert started["env"]["FORCE_TORCHRUN"] == "1"
+
+
+def test_what_ray_starts_is_not_started_by_torchrun(
+    home: Path, started: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USE_RAY", "1")
+    start(home, deepspeed="recipes/deepspeed/zero2.json")
+    assert "FORCE_TORCHRUN" not in started["env"]
