@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from launch.extensions import build_env
 from launch.paths import home
 from reward_plugins.errors import Refused
 
@@ -140,9 +141,10 @@ def environment(extra: Mapping[str, str] | None, inherit: Collection[str] | None
 
 
 def _beside(program: str | Path, env: dict[str, str]) -> dict[str, str]:
-    if not Path(program).is_absolute():
+    path = Path(program)
+    if not path.is_absolute():
         return env
-    return env | {"PATH": f"{Path(program).parent}{os.pathsep}{env.get('PATH', os.defpath)}"}
+    return build_env(path) | env | {"PATH": f"{path.parent}{os.pathsep}{env.get('PATH', os.defpath)}"}
 
 
 def _birth(pid: int) -> str:
