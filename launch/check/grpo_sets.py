@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +72,6 @@ def splits(folder: Path, config: str | None, key: str = "dataset_config") -> dic
     plain = {split: [folder / f"{split}.jsonl"] for split in ("train", "test") if (folder / f"{split}.jsonl").is_file()}
     if not config and "train" in plain and len(list(folder.iterdir())) == len(plain):
         return plain  # as the kit exports them; the library takes a second to import
-    os.environ.setdefault("HF_DATASETS_OFFLINE", "1")  # a folder needs no hub, and a check asks none
     from datasets import load_dataset_builder
 
     try:
