@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from launch import check, checkpoints, engine, models, recipe, stacks, train_log
+from launch.check.surroundings import by_ray
 from launch.paths import home
 from launch.record import EngineRun, weights
 from launch.serving.settings import has_gpu
@@ -93,7 +94,7 @@ def engine_env(model: str, needs_hub: bool) -> dict[str, str]:
 
 def _by_torchrun() -> dict[str, str]:
     """What LLaMA-Factory needs for DeepSpeed: it starts processes itself for two cards and more, and refuses it on one."""
-    if os.environ.get("USE_RAY", "").lower() in ("true", "y", "1"):  # as it reads it; Ray starts the processes then
+    if by_ray():
         return {}
     # It starts as many as there are cards, which on a CPU are none.
     one = {} if has_gpu() else {"NPROC_PER_NODE": os.environ.get("NPROC_PER_NODE", "1")}

@@ -12,8 +12,8 @@ from launch.check import adapters, inside, lengths, memory, rewards, rows, surro
 from launch.check.checked import Checked, model_folder
 from launch.check.finding import Findings, holds, lacking, mistake, need
 from launch.check.grpo_prompts import prompt_columns, prompt_of
-from launch.check.grpo_sets import GrpoSet, columns_there, grpo_sets
-from launch.check.place import Place, this_machine
+from launch.check.grpo_sets import GrpoSet, grpo_sets, read_sets
+from launch.check.place import UNSEEN, Place
 from launch.check.strings import ROWS_SHOWN, conversations, same_prompt
 from launch.models import has_chat_template
 from launch.openr1 import Translation, translate
@@ -66,12 +66,8 @@ def grpo(
     data = {key: readable[key] for key in openr1.KIT_KEYS if key in readable}
     sets, said = grpo_sets(data, readable, place)
     found += said
-    loaded: dict[Path, list[rows.Row]] = {}
-    for each in sets:
-        for file in each.paths():
-            read, said = rows.read(file)
-            loaded[file] = each.taken(read)
-            found += [*said, *columns_there(each, file, read)]
+    loaded, said = read_sets(sets)
+    found += said
     try:
         launched = recipe.load(accelerate or default_shape(place))
     except Refused as refusal:
@@ -169,17 +165,14 @@ def grpo_data(translated: Translation) -> list[Path]:
     Raises:
         Refused: no data is named, a folder has no train file, a line cannot be read, or the prompt column is missing.
     """
-    sets, found = grpo_sets(translated.data, translated.trl, Place(this_machine()))
-    files = []
-    for each in sets:
-        for file in each.paths():
-            files.append(file)
-            read, said = rows.read(file)
-            found += said
-            if read:
-                found += [*columns_there(each, file, read), *prompt_columns(translated, file, each.taken(read))]
+    sets, found = grpo_sets(translated.data, translated.trl, Place(UNSEEN))
+    loaded, said = read_sets(sets)
+    found += said
+    for file, read in loaded.items():
+        if read:
+            found += prompt_columns(translated, file, read)
     need("", found)
-    return files
+    return list(loaded)
 
 
 def grpo_needs_hub(translated: Translation) -> bool:
@@ -320,14 +313,9 @@ def _evaluation(trl: Mapping[str, Any], data: Mapping[str, Any], sets: list[Grpo
     if not sets:
         return
     mixture = data.get("dataset_mixture")
-    # A mixture is one split, and a second where a share of it is held back.
-    there = (
-        {"train", "test"}
-        if mixture and mixture.get("test_split_size")
-        else {"train"}
-        if mixture
-        else set(sets[0].files)
-    )
+    there = set(sets[0].files)
+    if mixture:  # one split, and a second where a share of it is held back
+        there = {"train", "test"} if mixture.get("test_split_size") else {"train"}
     train = str(trl.get("dataset_train_split", "train"))
     if train not in there:
         yield mistake("values", f"dataset_train_split: the data has no split {train!r}{did_you_mean(train, there)}")

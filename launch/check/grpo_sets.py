@@ -9,7 +9,7 @@ from typing import Any
 
 from launch.check.finding import Finding, Findings, mistake, note, unknown
 from launch.check.place import Place
-from launch.check.rows import READ, Row
+from launch.check.rows import READ, Row, read
 from reward_plugins.errors import Refused, did_you_mean
 
 _PARTS = ("id", "config", "split", "columns", "weight")
@@ -82,11 +82,23 @@ def splits(folder: Path, config: str | None, key: str = "dataset_config") -> dic
     return {str(split): [Path(file) for file in files] for split, files in found.items()}
 
 
-def columns_there(of: GrpoSet, file: Path, read: list[Row]) -> Findings:
+def read_sets(sets: Iterable[GrpoSet]) -> tuple[dict[Path, list[Row]], list[Finding]]:
+    """The rows of each file, with the columns that are taken of it, and what was found of files and columns."""
+    loaded: dict[Path, list[Row]] = {}
+    found: list[Finding] = []
+    for each in sets:
+        for file in each.paths():
+            rows, said = read(file)
+            loaded[file] = each.taken(rows)
+            found += [*said, *_columns_there(each, file, rows)]
+    return loaded, found
+
+
+def _columns_there(of: GrpoSet, file: Path, rows: list[Row]) -> Findings:
     """Whether a file has the columns that its part of a mixture takes."""
     for column in of.columns:
-        if read and column not in read[0]:
-            near = did_you_mean(column, read[0])
+        if rows and column not in rows[0]:
+            near = did_you_mean(column, rows[0])
             yield mistake("columns", f"dataset_mixture: columns: {file} has no column {column!r}{near}")
 
 
@@ -107,10 +119,10 @@ def _one(place: Place, name: Any, config: Any, key: str, config_key: str) -> tup
         files = splits(folder, str(config) if config is not None else None, config_key)
     except Refused as refusal:
         return [], [mistake("data", str(refusal))]
-    read = {split: [file for file in files_ if file.suffix in READ] for split, files_ in files.items()}
-    passed = [file for split, files_ in files.items() for file in files_ if file not in read[split]]
+    readable = {split: [file for file in files_ if file.suffix in READ] for split, files_ in files.items()}
+    passed = [file for split, files_ in files.items() for file in files_ if file not in readable[split]]
     said_of = [unknown("data", f"{file} is loaded by the engine, and not looked at here") for file in passed]
-    return [GrpoSet(read)], said_of
+    return [GrpoSet(readable)], said_of
 
 
 def _mixture(mixture: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], prompt: str) -> Findings:

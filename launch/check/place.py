@@ -40,6 +40,10 @@ class Machine:
         return f"{self.cards} GPU{'s' * (self.cards > 1)} of {self.card:.0f} GiB"
 
 
+UNSEEN = Machine(0, 0.0, False, 0.0)
+"""Where only a recipe's files are looked at: to ask the driver for the cards takes up to seconds."""
+
+
 def this_machine() -> Machine:
     """This machine, as the NVIDIA driver and the kernel describe it; `CUDA_VISIBLE_DEVICES` is heeded."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -10,7 +10,7 @@ from typing import Any
 from launch.check import adapters, inside, lengths, memory, rows, surroundings, together, values, zero_config
 from launch.check.checked import Checked, model_folder
 from launch.check.finding import Finding, Findings, holds, lacking, mistake, need, note, unknown
-from launch.check.place import Place, this_machine
+from launch.check.place import UNSEEN, Place
 from launch.check.strings import ROWS_SHOWN, learned, need_template, same_string
 from launch.models import has_chat_template
 from reward_plugins.errors import Refused
@@ -89,7 +89,7 @@ def sft_data(asked: dict[str, Any]) -> tuple[Path, list[Path]]:
     Raises:
         Refused: a set is not in the registry, its file is missing, a line cannot be read, or a column is not there.
     """
-    place = Place(this_machine())
+    place = Place(UNSEEN)
     sets, _, found = _read_sets(asked, place)
     tried, _, more = _read_sets(asked, place, "eval_dataset")
     need("", [*found, *more])
@@ -99,7 +99,7 @@ def sft_data(asked: dict[str, Any]) -> tuple[Path, list[Path]]:
 
 def sft_needs_hub(asked: Mapping[str, Any]) -> bool:
     """Whether a run fetches a set from a hub or pushes its model there."""
-    place = Place(this_machine())
+    place = Place(UNSEEN)
     said = [finding for key in ("dataset", "eval_dataset") for finding in rows.sft_sets(asked, place, key)[1]]
     return bool(asked.get("push_to_hub") or said)
 

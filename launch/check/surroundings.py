@@ -115,11 +115,16 @@ def optional_packages(stack: str, asked: Mapping[str, Any], machine: Machine) ->
         yield lacking("packages", f"optim: {optimiser} needs the package bitsandbytes in the stack {stack}; install it")
 
 
+def by_ray() -> bool:
+    """Whether Ray starts a LLaMA-Factory run's processes: it is asked for by the environment alone."""
+    return os.environ.get("USE_RAY", "").lower() in ("1", "true", "y")  # as LLaMA-Factory reads it
+
+
 def ray(asked: Mapping[str, Any]) -> Findings:
     """Whether a LLaMA-Factory recipe with workers of Ray will be run by Ray, and Ray is there."""
     if int(asked.get("ray_num_workers", 1)) < 2:
         return
-    if os.environ.get("USE_RAY", "").lower() not in ("1", "true", "y"):  # as LLaMA-Factory reads it
+    if not by_ray():
         yield note("ray", "ray_num_workers is without effect unless USE_RAY=1 is set in the environment")
     elif not has_package("sft", "ray"):
         yield lacking(
